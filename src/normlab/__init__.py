@@ -1,0 +1,3 @@
+"""normlab: reproducible ablations of normalization layers."""
+
+__version__ = "0.1.0"

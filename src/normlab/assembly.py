@@ -1,0 +1,99 @@
+"""From settings to the parts of a run: data, network, objective, optimizer, batches. Writes nothing."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from torch import Tensor, nn
+
+from normlab.config import ConfigurationError, observations
+from normlab.data import BatchStream, DataError, Splits
+from normlab.data.preprocessing import fitted
+from normlab.evaluation import Objective
+from normlab.models import initialize
+from normlab.training.observers import Schedule, schedules
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All that a run is made of, built from its config before anything is written."""
+
+    device: torch.device
+    splits: Splits
+    preprocess: Callable[[Tensor], Tensor]
+    network: nn.Module
+    objective: Objective
+    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+    batches: BatchStream
+    test_batches: BatchStream
+    schedules: dict[str, Schedule]
+    callbacks: list[pl.Callback]
+
+
+def assemble(settings: Mapping[str, Any]) -> Parts:
+    """Build everything that a run needs and writes nothing, so that a mistake shows before there is a trace of it."""
+    accelerator = settings["accelerator"]
+    device = _device(accelerator["kind"])
+    if accelerator["threads"] is not None:
+        torch.set_num_threads(accelerator["threads"])
+    seed = settings["seed"]
+    pl.seed_everything(seed, verbose=False)  # for modules of a user's own that draw from the global generators
+
+    try:
+        splits = Splits.of(_build(settings, "data")).to(device)
+        preprocess = fitted(_build(settings, "preprocessing"), splits.train)
+        network = _build(
+            settings,
+            "model",
+            input_shape=splits.input_shape,
+            num_classes=splits.num_classes,
+            normalizer=_build(settings, "normalizer", _partial_=True),
+        )
+        initialize(network, seed, _build(settings, "initializer"), _build(settings, "convolution_initializer"))
+        optimizer = _build(settings, "optimizer", _partial_=True)
+        optimizer(network.parameters())
+        batches = BatchStream(splits.train, preprocess, settings["batch_size"], settings["steps"], seed)
+        test_size = min(settings["batch_size"], len(splits.test.labels))
+        test_batches = BatchStream(splits.test, preprocess, test_size, settings["steps"], seed, name="test")
+        callbacks = [instantiate(callback) for callback in settings["callbacks"].values()]
+    except (ValueError, TypeError, DataError, InstantiationException) as error:
+        raise ConfigurationError(str(error)) from error
+    return Parts(
+        device=device,
+        splits=splits,
+        preprocess=preprocess,
+        network=network,
+        objective=_build(settings, "objective", _partial_=True),
+        optimizer=optimizer,
+        batches=batches,
+        test_batches=test_batches,
+        schedules=schedules(observations(settings)),
+        callbacks=callbacks,
+    )
+
+
+def _build(settings: Mapping[str, Any], group: str, **arguments: Any) -> Any:
+    """Call the `_target_` of a config group with the group's keys and `arguments`; None where the group is null."""
+    if settings[group] is None:
+        return None
+    try:
+        return instantiate(settings[group], **arguments)
+    except InstantiationException as error:
+        if error.__cause__ is None:
+            raise
+        raise ConfigurationError(f"{group}: {error.__cause__}") from error.__cause__
+
+
+def _device(kind: str) -> torch.device:
+    if kind == "cpu" or (kind == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise ConfigurationError(
+            "accelerator=gpu, but torch finds no CUDA GPU here: check the driver with nvidia-smi and torch's build"
+            " with torch.version.cuda, or use accelerator=cpu"
+        )
+    return torch.device("cuda", 0)

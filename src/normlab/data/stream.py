@@ -1,0 +1,77 @@
+"""The stream of batches, in which the batch of step s is a pure function of (seed, s)."""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from normlab.data.splits import Split
+from normlab.randomness import generator
+
+Batch = tuple[Tensor, Tensor]
+"""Preprocessed images (B, C, H, W), float32, and labels (B,), int64."""
+
+
+class BatchStream:
+    """Batches drawn as `next_batch` of TensorFlow's tutorial reader draws them.
+
+    Each epoch is a fresh shuffle; the batch that crosses the end of an epoch takes the rest of the old
+    shuffle and the start of the new one, so every batch has `batch_size` examples.
+
+    Args:
+        split: images and labels, on the device where the batches are wanted.
+        preprocess: from uint8 images to what the network sees.
+        batch_size: examples per batch, at most the size of the split.
+        steps: how many batches iterating yields.
+        seed: seed of the run.
+        name: name of the random stream, "train" for the training batches.
+
+    Raises:
+        ValueError: where batch_size is larger than the split.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        preprocess: Callable[[Tensor], Tensor],
+        batch_size: int,
+        steps: int,
+        seed: int,
+        name: str = "train",
+    ) -> None:
+        if not 1 <= batch_size <= len(split.labels):
+            raise ValueError(
+                f"batch_size is {batch_size}, but the {name} split has {len(split.labels)} examples:"
+                f" choose 1 to {len(split.labels)}"
+            )
+        self.split = split
+        self.preprocess = preprocess
+        self.batch_size = batch_size
+        self.steps = steps
+        # One crossing batch needs two shuffles; keeping both makes a step cost an index, not a shuffle.
+        self.shuffle = lru_cache(maxsize=2)(
+            lambda epoch: torch.randperm(len(split.labels), generator=generator(seed, f"{name}/epoch {epoch}")).to(
+                split.labels.device
+            )
+        )
+
+    def indices(self, step: int) -> Tensor:
+        """Return the positions (B,) in the split of the examples in the batch of `step`, counted from 0."""
+        size = len(self.split.labels)
+        epoch, start = divmod(step * self.batch_size, size)
+        head = self.shuffle(epoch)[start : start + self.batch_size]
+        if len(head) == self.batch_size:
+            return head
+        return torch.cat([head, self.shuffle(epoch + 1)[: self.batch_size - len(head)]])
+
+    def batch(self, step: int) -> Batch:
+        """Return the preprocessed batch of `step`, counted from 0."""
+        indices = self.indices(step)
+        return self.preprocess(self.split.images[indices]), self.split.labels[indices]
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self.batch(step) for step in range(self.steps))

@@ -1,0 +1,48 @@
+"""Where a run ran: code, versions, machine. For the record, never part of a run's identity."""
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import normlab
+
+PACKAGES = {
+    "torch": "torch",
+    "lightning": "pytorch-lightning",
+    "hydra": "hydra-core",
+    "omegaconf": "omegaconf",
+    "numpy": "numpy",
+    "tensorboard": "tensorboard",
+}
+
+
+def describe(device: torch.device, precision: str) -> dict[str, Any]:
+    """Return the `environment` of a record, as JSON data."""
+    commit = _git("rev-parse", "HEAD")
+    return {
+        "git_commit": commit,
+        "git_dirty": bool(_git("status", "--porcelain")) if commit else None,
+        "normlab": normlab.__version__,
+        "python": platform.python_version(),
+        **{name: metadata.version(package) for name, package in PACKAGES.items()},
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "precision": precision,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """Ask git about the checkout that this package's code lies in; None where there is none."""
+    try:
+        answer = subprocess.run(
+            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()

@@ -1,0 +1,76 @@
+"""Starting weights, drawn so that two networks with one seed agree in every layer that they share."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from normlab.randomness import generator
+
+Initializer = Callable[[Tensor, torch.Generator], None]
+"""Fills a weight (outputs, inputs) or (outputs, inputs, H, W) in place from a generator."""
+
+
+class GlorotUniform:
+    """U(−a, a) with a = √(6 / (fan in + fan out)) (Glorot and Bengio, 2010): the default of `tf.layers`."""
+
+    def __call__(self, weight: Tensor, generator: torch.Generator) -> None:
+        nn.init.xavier_uniform_(weight, generator=generator)
+
+
+class Normal:
+    """N(0, std²)."""
+
+    def __init__(self, std: float = 0.05) -> None:
+        self.std = _checked(std)
+
+    def __call__(self, weight: Tensor, generator: torch.Generator) -> None:
+        nn.init.normal_(weight, std=self.std, generator=generator)
+
+
+class TruncatedNormal:
+    """N(0, std²) cut at two standard deviations, as `tf.truncated_normal` draws it."""
+
+    def __init__(self, std: float = 0.05) -> None:
+        self.std = _checked(std)
+
+    def __call__(self, weight: Tensor, generator: torch.Generator) -> None:
+        nn.init.trunc_normal_(weight, std=self.std, a=-2 * self.std, b=2 * self.std, generator=generator)
+
+
+class HeNormal:
+    """N(0, 2 / fan in) (He et al., 2015, arXiv:1502.01852, equation 10)."""
+
+    def __call__(self, weight: Tensor, generator: torch.Generator) -> None:
+        nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
+
+
+def _checked(std: float) -> float:
+    if not (math.isfinite(std) and std > 0):
+        raise ValueError(f"std must be a positive number, got {std}")
+    return std
+
+
+@torch.no_grad()
+def initialize(
+    network: nn.Module, seed: int, initializer: Initializer, convolution_initializer: Initializer | None = None
+) -> None:
+    """Draw all starting weights of `network`, each from a stream of its own named after the parameter.
+
+    Weights of dense layers and convolutions come from `initializer`, those of convolutions from
+    `convolution_initializer` where that is given; biases start at zero. A module with a method
+    `draw_parameters(generator_for)` (see `BatchNorm`) draws its own.
+    """
+    for module_name, module in network.named_modules():
+
+        def generator_for(parameter: str, module_name: str = module_name) -> torch.Generator:
+            return generator(seed, f"{module_name}.{parameter}")
+
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            draw = convolution_initializer if isinstance(module, nn.Conv2d) else None
+            (draw or initializer)(module.weight, generator_for("weight"))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif hasattr(module, "draw_parameters"):
+            module.draw_parameters(generator_for)

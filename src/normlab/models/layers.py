@@ -1,0 +1,108 @@
+"""The one block all networks are made of: linear map, normalizer, activation; and TensorFlow's SAME padding."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+NormalizerFactory = Callable[[int], nn.Module]
+"""From a number of features to a module for inputs (N, C) and (N, C, H, W); `torch.nn.Identity` normalizes nothing."""
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "selu": nn.SELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "identity": nn.Identity,
+}
+
+
+def activation_named(name: str) -> nn.Module:
+    """Return a new activation module. Raises ValueError, listing the names, where there is none called `name`."""
+    if name not in ACTIVATIONS:
+        raise ValueError(f"there is no activation {name!r}: choose one of {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]()
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution with TensorFlow's SAME padding: ceil(size / stride) outputs along each axis.
+
+    The zeros added in all are split evenly between both ends, an odd one going to the bottom and right. So
+    stride 2 with a 3×3 kernel pads an even size at its end alone, where PyTorch's `padding=1` pads its start.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, bias: bool = True):
+        super().__init__(in_channels, out_channels, kernel_size, stride, bias=bias)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map (N, C_in, H, W) to (N, C_out, ceil(H / stride), ceil(W / stride))."""
+        top, bottom = self._padding_of(inputs.shape[2], axis=0)
+        left, right = self._padding_of(inputs.shape[3], axis=1)
+        if top == bottom and left == right:
+            # The kernel pads by itself, which spares a copy of the input.
+            return functional.conv2d(inputs, self.weight, self.bias, self.stride, (top, left))
+        return functional.conv2d(
+            functional.pad(inputs, (left, right, top, bottom)), self.weight, self.bias, self.stride
+        )
+
+    def _padding_of(self, size: int, axis: int) -> tuple[int, int]:
+        outputs = -(-size // self.stride[axis])
+        total = max((outputs - 1) * self.stride[axis] + self.kernel_size[axis] - size, 0)
+        return total // 2, total - total // 2
+
+
+class Block(nn.Module):
+    """Linear map, normalizer, activation, in this order: normalization before the nonlinearity, as published.
+
+    The linear map has a bias unless the normalizer says by an attribute `linear_bias = False` that it cancels one.
+
+    Args:
+        linear_map: from a keyword `bias` to the linear map, dense or convolution.
+        num_features: its outputs or output channels, which are normalized.
+        normalizer: the factory of the normalizer.
+        activation: a name in `ACTIVATIONS`.
+    """
+
+    def __init__(
+        self,
+        linear_map: Callable[..., nn.Module],
+        num_features: int,
+        normalizer: NormalizerFactory,
+        activation: str,
+    ) -> None:
+        super().__init__()
+        self.normalizer = normalizer(num_features)
+        self.linear_map = linear_map(bias=getattr(self.normalizer, "linear_bias", True))
+        self.activation = activation_named(activation)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.activation(self.normalizer(self.linear_map(inputs)))
+        return outputs
+
+
+def named_normalizers(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return (name of the block, its normalizer), from input to output, for all blocks that normalize."""
+    return [
+        (name, module.normalizer)
+        for name, module in network.named_modules()
+        if isinstance(module, Block) and not isinstance(module.normalizer, nn.Identity)
+    ]
+
+
+def dense_block(inputs: int, outputs: int, normalizer: NormalizerFactory, activation: str) -> Block:
+    """A block over (N, inputs) → (N, outputs)."""
+    return Block(lambda bias: nn.Linear(inputs, outputs, bias=bias), outputs, normalizer, activation)
+
+
+def convolution_block(
+    inputs: int, outputs: int, kernel_size: int, normalizer: NormalizerFactory, activation: str, stride: int = 1
+) -> Block:
+    """A block over (N, inputs, H, W) → (N, outputs, ceil(H / stride), ceil(W / stride)), with SAME padding."""
+    return Block(
+        lambda bias: SameConv2d(inputs, outputs, kernel_size, stride, bias=bias), outputs, normalizer, activation
+    )

@@ -1,0 +1,144 @@
+"""Batch normalization over PyTorch's fused kernels, with the knobs in which published implementations differ."""
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+AveragedVariance = Literal["unbiased", "biased", "fused"]
+
+
+class BatchNorm(nn.Module):
+    """Batch normalization (Ioffe and Szegedy, 2015, arXiv:1502.03167, algorithms 1 and 2).
+
+    In training each feature is normalized with the mean and the biased variance of the batch (over N, or over
+    N, H and W), while running averages are kept of both; in inference those averages, the population
+    statistics, take their place. With the defaults it matches `torch.nn.BatchNorm1d` and `BatchNorm2d`, whose
+    parameter and buffer names it shares.
+
+    Args:
+        num_features: channels C of the input, (N, C) or (N, C, H, W).
+        momentum: weight of the batch in the running averages: new = (1 − momentum)·old + momentum·batch.
+        eps: added to the variance before the square root.
+        averaged_variance: which variance of the batch enters the running average. "unbiased" divides by
+            n − 1, as PyTorch does and TensorFlow's fused kernel; "biased" divides by n, as `tf.nn.moments` does;
+            "fused" is what `tf.layers.batch_normalization` does: unbiased for (N, C, H, W), where its fused
+            kernel runs, biased for (N, C), where it does not.
+        scale: multiply by a trained factor `weight` (gamma).
+        shift: add a trained term `bias` (beta).
+        random_start: scale and shift start as draws from N(0, 1) instead of 1 and 0 (see `draw_parameters`).
+        initial_variance: value at which the running variance starts; the running mean starts at 0.
+        linear_bias: whether the linear map in front keeps a bias of its own, although centring cancels it.
+
+    Raises:
+        ValueError: on another rank or channel count, and in training on one value per feature, of which
+            no variance can be taken; also on settings out of range.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(
+        self,
+        num_features: int,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+        averaged_variance: AveragedVariance = "unbiased",
+        scale: bool = True,
+        shift: bool = True,
+        random_start: bool = False,
+        initial_variance: float = 1.0,
+        linear_bias: bool = False,
+    ) -> None:
+        super().__init__()
+        if num_features < 1:
+            raise ValueError(f"num_features must be at least 1, got {num_features}")
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"momentum must lie in [0, 1], got {momentum}: it is the weight of the new batch")
+        if eps < 0:
+            raise ValueError(f"eps must not be negative, got {eps}")
+        if averaged_variance not in get_args(AveragedVariance):
+            raise ValueError(
+                f"averaged_variance must be one of {', '.join(get_args(AveragedVariance))}, got {averaged_variance!r}"
+            )
+        if initial_variance < 0:
+            raise ValueError(f"initial_variance must not be negative, got {initial_variance}")
+        self.num_features = num_features
+        self.momentum = momentum
+        self.eps = eps
+        self.averaged_variance = averaged_variance
+        self.random_start = random_start
+        self.linear_bias = linear_bias
+        self.weight = nn.Parameter(torch.ones(num_features)) if scale else None
+        self.bias = nn.Parameter(torch.zeros(num_features)) if shift else None
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.full((num_features,), float(initial_variance)))
+
+    @torch.no_grad()
+    def draw_parameters(self, generator_for: Callable[[str], torch.Generator]) -> None:
+        """Draw scale and shift from N(0, 1) where `random_start` asks for it.
+
+        Args:
+            generator_for: from a parameter's name in this module to the generator it is drawn with.
+        """
+        if not self.random_start:
+            return
+        for name, parameter in self.named_parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator_for(name)))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Normalize inputs (N, C) or (N, C, H, W); the output has their shape."""
+        self._check(inputs)
+        if self.training:
+            return self.normalize_with_batch_statistics(inputs)
+        return self.normalize_with_population_statistics(inputs)
+
+    def normalize_with_population_statistics(self, inputs: Tensor) -> Tensor:
+        return functional.batch_norm(
+            inputs, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
+        )
+
+    def normalize_with_batch_statistics(self, inputs: Tensor) -> Tensor:
+        """Normalize with the statistics of the batch and move the running averages towards them."""
+        if not self._averages_biased_variance(inputs):
+            return self._fused(inputs, self.running_var)
+        # The kernel averages the unbiased variance, n/(n−1) times the biased one. Scaling its result by (n−1)/n turns
+        # that term into momentum·biased, and adding the kept share of the old average divided by n mends the other.
+        # It works on a copy, because autograd keeps the tensor that it is given.
+        values = inputs.numel() // self.num_features
+        averaged = self.running_var.clone()
+        outputs = self._fused(inputs, averaged)
+        self.running_var.mul_((1 - self.momentum) / values).add_(averaged, alpha=(values - 1) / values)
+        return outputs
+
+    def _fused(self, inputs: Tensor, running_var: Tensor) -> Tensor:
+        return functional.batch_norm(
+            inputs, self.running_mean, running_var, self.weight, self.bias, True, self.momentum, self.eps
+        )
+
+    def _averages_biased_variance(self, inputs: Tensor) -> bool:
+        return self.averaged_variance == "biased" or (self.averaged_variance == "fused" and inputs.ndim == 2)
+
+    def _check(self, inputs: Tensor) -> None:
+        shape = tuple(inputs.shape)
+        if len(shape) not in (2, 4):
+            raise ValueError(f"expected an input (N, C) or (N, C, H, W), got shape {shape}: reshape it to one of these")
+        if shape[1] != self.num_features:
+            raise ValueError(
+                f"expected {self.num_features} channels on axis 1, got {shape[1]} in shape {shape}:"
+                f" build the layer with num_features={shape[1]}"
+            )
+        if self.training and inputs.numel() <= self.num_features:
+            raise ValueError(
+                f"in training a batch of shape {shape} has at most one value per feature, of which no variance can be"
+                " taken: use a batch of at least two, or eval() to normalize with the population statistics"
+            )
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, momentum={self.momentum}, eps={self.eps}, "
+            f"averaged_variance={self.averaged_variance!r}, scale={self.weight is not None}, "
+            f"shift={self.bias is not None}"
+        )

@@ -1,0 +1,1 @@
+"""From run directories to tables: reads records, and imports neither torch nor Lightning."""

@@ -1,0 +1,1 @@
+"""Training with Lightning: the module, what observes it, and where its metrics go."""

@@ -1,0 +1,68 @@
+"""The digits that ship with scikit-learn, as a data source."""
+
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from normlab.data import Split, Splits, digits
+
+
+@pytest.fixture(scope="module")
+def source() -> Splits:
+    return digits()
+
+
+def in_file_order(source: Splits) -> Split:
+    parts = (source.val, source.train, source.test)
+    return Split(torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts]))
+
+
+@pytest.mark.parametrize(("name", "size"), [("train", 1247), ("val", 250), ("test", 300)])
+def test_each_split_has_its_size_shape_and_types(source: Splits, name: str, size: int) -> None:
+    split: Split = getattr(source, name)
+    assert split.images.shape == (size, 1, 28, 28)
+    assert split.images.dtype == torch.uint8
+    assert split.labels.shape == (size,)
+    assert split.labels.dtype == torch.int64
+
+
+@pytest.mark.parametrize("name", ["train", "val", "test"])
+def test_each_split_has_all_ten_classes(source: Splits, name: str) -> None:
+    split: Split = getattr(source, name)
+    assert set(split.labels.tolist()) == set(range(10))
+
+
+@pytest.mark.parametrize("name", ["train", "val", "test"])
+def test_pixels_range_from_0_to_255(source: Splits, name: str) -> None:
+    split: Split = getattr(source, name)
+    assert split.images.min() == 0
+    assert split.images.max() == 255
+
+
+def test_every_image_of_the_file_appears_once_and_in_order(source: Splits) -> None:
+    assert in_file_order(source).labels.tolist() == load_digits().target.tolist()
+
+
+def test_asking_twice_gives_the_same(source: Splits) -> None:
+    again = digits()
+    for name in ("train", "val", "test"):
+        first: Split = getattr(source, name)
+        second: Split = getattr(again, name)
+        assert torch.equal(first.images, second.images)
+        assert torch.equal(first.labels, second.labels)
+
+
+def test_pooled_back_to_8x8_the_images_are_close_to_the_originals(source: Splits) -> None:
+    originals: Tensor = torch.from_numpy(load_digits().images)
+    pooled = adaptive_avg_pool2d(in_file_order(source).images.double(), 8).squeeze(1) * (16 / 255)
+    # Enlarging smooths the strokes: 1.30 of 16 and 0.970; a shift by one pixel of the 28 makes it 1.64 and 0.931.
+    assert (pooled - originals).abs().mean() < 1.5
+    assert torch.corrcoef(torch.stack([pooled.flatten(), originals.flatten()]))[0, 1] > 0.95
+
+
+def test_it_passes_the_checks_for_data_sources(source: Splits) -> None:
+    checked = Splits.of(source)
+    assert checked.input_shape == (1, 28, 28)
+    assert checked.num_classes == 10

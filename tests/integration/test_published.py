@@ -1,0 +1,71 @@
+"""Both documents on real MNIST: every claim of theirs, and how far their figures lie from ours.
+
+By default one seed of each network (about 4 minutes on one core); `pytest -m published` takes the seeds named there.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Command, curves_of, record_of
+
+Runs = Callable[[str], list[Path]]
+
+
+def seeds(several: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("seed", ["0", pytest.param(several, marks=pytest.mark.published)])
+
+
+def of(variant: str, found: list[Path]) -> list[Path]:
+    chosen = [run for run in found if record_of(run)["choices"]["normalizer"] == variant]
+    assert chosen
+    return chosen
+
+
+@seeds("0,1,2")
+def test_the_deep_network_trains_with_normalization_and_not_without(
+    normlab: Command, runs: Runs, mnist_root: Path, seed: str
+) -> None:
+    finished = normlab("experiment=deep_cnn", f"seed={seed}", f"data.root={mnist_root}")
+    assert finished.returncode == 0, finished.stderr
+    found = runs("deep_cnn")
+    assert all(record_of(run)["metrics"]["val/accuracy"] < 0.35 for run in of("none", found))
+    for variant in ("tf_layers", "tf_nn"):
+        assert all(record_of(run)["metrics"]["val/accuracy"] > 0.85 for run in of(variant, found))
+    for run in of("tf_layers", found):
+        curve = curves_of(run)["val/accuracy"]
+        assert curve[101] == pytest.approx(0.10, abs=0.03)
+        assert curve[501] > 0.80
+        assert list(curve) == [1, 101, 201, 301, 401, 501, 601, 701, 800]
+        assert list(curves_of(run)["train_batch/loss"])[:4] == [26, 51, 76, 126]
+        assert curves_of(run)["val/loss"][1] == pytest.approx(0.69, abs=0.01)
+        assert record_of(run)["published"]["tf_layers"]["val/accuracy"] == 0.8794
+
+
+@seeds("0,1")
+def test_the_perceptron_reaches_the_published_end_with_and_without_normalization(
+    normlab: Command, runs: Runs, mnist_root: Path, seed: str
+) -> None:
+    finished = normlab("experiment=mlp", f"seed={seed}", f"data.root={mnist_root}")
+    assert finished.returncode == 0, finished.stderr
+    for run in runs("mlp"):
+        record = record_of(run)
+        published = record["published"][record["choices"]["normalizer"]]
+        assert record["metrics"]["train/accuracy"] == pytest.approx(published["train/accuracy"], abs=0.005)
+        assert record["metrics"]["train/loss"] == pytest.approx(published["train/loss"], abs=0.012)
+
+
+@seeds("0,1")
+def test_the_convolutional_network_reaches_the_published_end_and_slim_lags_in_inference(
+    normlab: Command, runs: Runs, mnist_root: Path, seed: str
+) -> None:
+    finished = normlab("experiment=convnet", f"seed={seed}", f"data.root={mnist_root}")
+    assert finished.returncode == 0, finished.stderr
+    found = runs("convnet")
+    for run in found:
+        record = record_of(run)
+        published = record["published"][record["choices"]["normalizer"]]
+        assert record["metrics"]["test/accuracy"] == pytest.approx(published["test/accuracy"], abs=0.006)
+    for slim, none in zip(of("slim", found), of("none", found), strict=True):
+        assert curves_of(slim)["train_batch/loss"][1000] >= 10 * curves_of(none)["train_batch/loss"][1000]

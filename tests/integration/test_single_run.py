@@ -1,0 +1,91 @@
+"""One run from the command line: what it leaves, and that it leaves the same bytes each time."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from .conftest import Command, curves_of, record_of
+
+SMALL = ("data=digits", "steps=30", "observe.val.first=10", "observe.val.every=10", "observe.train_batch.first=15")
+
+RECORD_KEYS = {
+    "run_id",
+    "experiment",
+    "seed",
+    "choices",
+    "steps",
+    "status",
+    "metrics",
+    "seconds",
+    "steps_per_second",
+    "environment",
+    "published",
+    "error",
+}
+
+
+def test_a_run_leaves_its_record_config_curves_events_checkpoint_and_log(
+    normlab: Command, runs: Callable[[str], list[Path]]
+) -> None:
+    finished = normlab(*SMALL, "normalizer=batch")
+    assert finished.returncode == 0, finished.stderr
+    (run,) = runs("single")
+    assert run.name.startswith("mlp-batch-seed0-")
+    names = {path.name.split(".")[0] if "tfevents" in path.name else path.name for path in run.iterdir()}
+    assert names == {"run.json", "config.yaml", "metrics.csv", "events", "checkpoints", "run.log"}
+    assert (run / "checkpoints" / "last.ckpt").stat().st_size > 0
+    record = record_of(run)
+    assert set(record) == RECORD_KEYS
+    assert record["status"] == "finished"
+    assert record["run_id"] == run.name
+    assert (record["experiment"], record["seed"], record["steps"]) == ("single", 0, 30)
+    assert record["choices"]["normalizer"] == "batch"
+    assert set(record["metrics"]) == {
+        *(f"{split}/{metric}" for split in ("train", "val", "test") for metric in ("loss", "accuracy")),
+        "test/one_by_one_accuracy",
+    }
+    assert record["environment"]["threads"] == 1
+    assert OmegaConf.load(run / "config.yaml").steps == 30
+    assert "first running means of hidden.0:" in (run / "run.log").read_text()
+    curves = curves_of(run)
+    assert list(curves["val/loss"]) == [10, 20, 30]
+    assert list(curves["train_batch/loss"]) == [15]
+    assert curves["test/accuracy"] == {30: record["metrics"]["test/accuracy"]}
+
+
+def test_a_pipe_sees_no_progress_bar_and_no_warning(normlab: Command) -> None:
+    finished = normlab(*SMALL)
+    assert finished.stderr == ""
+    assert len(finished.stdout.splitlines()) == 2
+
+
+def test_asking_again_for_a_finished_run_finds_it_finished(normlab: Command, runs: Callable[[str], list[Path]]) -> None:
+    normlab(*SMALL)
+    before = [path.stat().st_mtime_ns for path in sorted(runs("single")[0].rglob("*"))]
+    again = normlab(*SMALL)
+    assert again.returncode == 0
+    assert "is finished already" in again.stdout
+    assert [path.stat().st_mtime_ns for path in sorted(runs("single")[0].rglob("*"))] == before
+
+
+def test_an_unfinished_run_is_moved_aside_and_made_anew(normlab: Command, runs: Callable[[str], list[Path]]) -> None:
+    normlab(*SMALL)
+    (run,) = runs("single")
+    (run / "run.json").write_text((run / "run.json").read_text().replace('"finished"', '"interrupted"'))
+    (run / "notes.txt").write_text("mine")
+    normlab(*SMALL)
+    assert record_of(run)["status"] == "finished"
+    assert (run.with_name(f"{run.name}.old1") / "notes.txt").read_text() == "mine"
+
+
+def test_the_same_command_gives_the_same_metrics_to_the_byte(
+    normlab: Command, runs: Callable[[str], list[Path]], tmp_path: Path
+) -> None:
+    command = ("experiment=demo", "hydra.mode=RUN", "normalizer=tf_nn", "seed=3", "steps=30")
+    normlab(*command)
+    normlab(*command, "output_root=elsewhere")
+    (first,), (second,) = runs("demo"), list((tmp_path / "elsewhere" / "demo" / "runs").iterdir())
+    assert first.name == second.name
+    assert (first / "metrics.csv").read_bytes() == (second / "metrics.csv").read_bytes()
+    assert record_of(first)["metrics"] == record_of(second)["metrics"]

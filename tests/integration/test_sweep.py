@@ -1,0 +1,139 @@
+"""Sweeps from the command line: the table, a user's own parts beside ours, failures that cost their own run only."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Command, record_of
+
+USERS_PACKAGE = '''
+import torch
+from torch import nn
+
+
+class RmsNorm(nn.Module):
+    """Knows nothing of normlab."""
+
+    def __init__(self, num_features, eps=1e-6):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(num_features))
+
+    def forward(self, x):
+        weight = self.weight if x.ndim == 2 else self.weight[:, None, None]
+        return x / (x.square().mean(1, keepdim=True) + self.eps).sqrt() * weight
+
+
+class Breaks(nn.Identity):
+    def forward(self, x):
+        if self.training:
+            raise RuntimeError("this layer breaks")
+        return x
+
+
+class Linear(nn.Module):
+    def __init__(self, input_shape, num_classes, normalizer, gain=1.0):
+        super().__init__()
+        self.flatten = nn.Flatten()
+        self.normalizer = normalizer(input_shape[0] * input_shape[1] * input_shape[2])
+        self.output = nn.Linear(input_shape[0] * input_shape[1] * input_shape[2], num_classes)
+        self.gain = gain
+
+    def forward(self, x):
+        return self.gain * self.output(self.normalizer(self.flatten(x)))
+
+
+class Stripes:
+    """Two classes of 6x6 images: bright left half or bright right half."""
+
+    def __init__(self, examples=200):
+        labels = torch.arange(examples) % 2
+        images = torch.zeros(examples, 1, 6, 6, dtype=torch.uint8)
+        images[labels == 0, :, :, :3] = 200
+        images[labels == 1, :, :, 3:] = 200
+        self.train = self.val = self.test = (images, labels)
+'''
+
+
+@pytest.fixture
+def users_project(tmp_path: Path) -> Path:
+    (tmp_path / "mine.py").write_text(USERS_PACKAGE)
+    for group, name, content in (
+        ("normalizer", "rms", "_target_: mine.RmsNorm\neps: 1.0e-6\n"),
+        ("normalizer", "breaks", "_target_: mine.Breaks\n"),
+        ("model", "linear", "_target_: mine.Linear\ngain: 1.0\n"),
+        ("data", "stripes", "_target_: mine.Stripes\nexamples: 200\n"),
+    ):
+        folder = tmp_path / "myconf" / group
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.yaml").write_text(content)
+    return tmp_path
+
+
+def test_a_users_own_normalizer_runs_in_a_sweep_beside_ours(
+    normlab: Command, users_project: Path, runs: Callable[[str], list[Path]]
+) -> None:
+    finished = normlab(
+        "--config-dir=myconf",
+        "experiment=demo",
+        "normalizer=none,tf_layers,rms",
+        "seed=0",
+        "steps=3",
+        PYTHONPATH=str(users_project),
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert [record_of(run)["choices"]["normalizer"] for run in runs("demo")] == ["none", "rms", "tf_layers"]
+    assert {record_of(run)["status"] for run in runs("demo")} == {"finished"}
+    for variant in ("none", "tf_layers", "rms"):
+        assert f"│ {variant} " in finished.stdout
+    assert "tensorboard --logdir outputs/demo" in finished.stdout
+
+
+def test_a_users_own_model_and_data_set_run(
+    normlab: Command, users_project: Path, runs: Callable[[str], list[Path]]
+) -> None:
+    finished = normlab("--config-dir=myconf", "model=linear", "data=stripes", "steps=20", PYTHONPATH=str(users_project))
+    assert finished.returncode == 0, finished.stderr
+    assert record_of(*runs("single"))["metrics"]["test/accuracy"] == 1.0
+
+
+def test_a_run_that_raises_is_recorded_and_the_others_go_on(
+    normlab: Command, users_project: Path, runs: Callable[[str], list[Path]]
+) -> None:
+    finished = normlab(
+        "--config-dir=myconf",
+        "experiment=demo",
+        "normalizer=breaks,none",
+        "seed=0",
+        "steps=3",
+        PYTHONPATH=str(users_project),
+    )
+    assert finished.returncode == 1
+    broken, whole = runs("demo")
+    assert record_of(broken)["status"] == "failed"
+    assert "RuntimeError: this layer breaks" in record_of(broken)["error"]
+    assert record_of(whole)["status"] == "finished"
+    assert f"1 of 2 runs did not finish:\n  outputs/demo/runs/{broken.name}: failed" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_sweep_parameters_on_the_command_line_replace_those_of_the_experiment(
+    normlab: Command, runs: Callable[[str], list[Path]]
+) -> None:
+    finished = normlab("experiment=demo", "seed=7,8", "normalizer=none", "optimizer.lr=0.001,0.002", "steps=2")
+    assert finished.returncode == 0, finished.stderr
+    assert len(runs("demo")) == 4
+    assert "optimizer.lr=0.001" in finished.stdout
+
+
+def test_the_wheel_brings_its_configs_and_runs_from_any_directory(normlab: Command, tmp_path: Path) -> None:
+    from hatchling.builders.wheel import WheelBuilder
+
+    project = Path(__file__).parents[2]
+    (wheel,) = WheelBuilder(str(project)).build(directory=str(tmp_path / "dist"), versions=["standard"])
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    finished = normlab("--info", "searchpath", PYTHONPATH=str(tmp_path / "site"))
+    assert f"file://{tmp_path}/site/normlab/conf" in finished.stdout
+    assert normlab("experiment=demo", "--cfg", "job", PYTHONPATH=str(tmp_path / "site")).returncode == 0

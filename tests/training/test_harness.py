@@ -1,0 +1,77 @@
+"""The harness trains exactly as a loop written by hand does, and observes what that loop would."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from normlab.assembly import assemble
+from normlab.composing import composed
+from normlab.evaluation import in_passes, score
+from normlab.records import RunDirectory
+from normlab.run import run
+
+from ..integration.conftest import curves_of
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("model=mlp", "normalizer=batch_norm_1d", "optimizer=sgd"),
+        ("model=convnet", "normalizer=slim", "optimizer=momentum", "preprocessing=standardize"),
+        ("model=deep_cnn", "normalizer=tf_nn", "optimizer=adam", "objective=sigmoid"),
+        ("model=mlp", "normalizer=none", "optimizer=adamw"),
+        ("model=mlp", "normalizer=batch", "optimizer=rmsprop", "preprocessing=zca"),
+    ],
+    ids=" ".join,
+)
+def test_curves_and_weights_equal_those_of_a_loop_written_by_hand(tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    settings, choices = composed(
+        "data=digits",
+        *overrides,
+        "steps=24",
+        "observe.val.first=1",
+        "observe.val.every=10",
+        "observe.train_batch.first=5",
+        "observe.train_batch.every=5",
+        "observe.test_batch.first=12",
+        "observe.test_batch.every=12",
+        f"output_root={tmp_path}",
+    )
+    record = run(settings, choices)
+    directory = RunDirectory(next(tmp_path.glob("single/runs/*")))
+
+    parts = assemble(settings)
+    network, objective = parts.network.train(), parts.objective
+    optimizer = parts.optimizer(network.parameters())
+    expected: dict[str, dict[int, float]] = {"val/loss": {}, "train_batch/loss": {}, "test_batch/loss": {}}
+    for updates, (images, labels) in enumerate(parts.batches, start=1):
+        optimizer.zero_grad()
+        objective(network(images), labels).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        if updates in (1, 11, 21):
+            expected["val/loss"][updates] = score(
+                network, objective, in_passes(parts.splits.val, parts.preprocess)
+            ).loss
+        if updates % 5 == 0:
+            expected["train_batch/loss"][updates] = score(network, objective, [(images, labels)]).loss
+        if updates % 12 == 0:
+            drawn = parts.test_batches.batch(updates // 12 - 1)
+            expected["test_batch/loss"][updates] = score(network, objective, [drawn]).loss
+    expected["val/loss"][24] = score(network, objective, in_passes(parts.splits.val, parts.preprocess)).loss
+
+    curves = curves_of(directory.path)
+    assert {name: curves[name] for name in expected} == expected
+    assert record.metrics["val/loss"] == expected["val/loss"][24]
+    kept = torch.load(directory.checkpoint, weights_only=True)["state_dict"]
+    assert all(torch.equal(kept[f"network.{name}"], value) for name, value in network.state_dict().items())
+
+
+def test_a_compiled_network_trains_to_the_same_end(tmp_path: Path) -> None:
+    ends = []
+    for compiled in ("false", "true"):
+        settings, choices = composed(
+            "data=digits", "normalizer=batch", "steps=8", f"accelerator.compile={compiled}", f"output_root={tmp_path}"
+        )
+        ends.append(run(settings, choices).metrics["val/loss"])
+    assert ends[0] == pytest.approx(ends[1], rel=1e-4)
