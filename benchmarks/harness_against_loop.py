@@ -8,13 +8,13 @@ Command: python benchmarks/harness_against_loop.py (about 3 minutes on one core)
 """
 
 import argparse
+import os
 import platform
 import statistics
 import tempfile
 import time
 from importlib.metadata import version
 from typing import Any
-
 
 import torch
 
@@ -66,7 +66,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="timings of each side (default: 5)")
     parser.add_argument("--data", default="mnist", help="config choice of the data (default: mnist)")
     arguments = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, lightning {version("pytorch-lightning")}")
+    lightning = version("pytorch-lightning")
+    print(f"{platform.platform()}, {os.cpu_count()} cores, torch {torch.__version__}, lightning {lightning}")
     print(f"{'network':<10} {'harness':>9} {'by hand':>9}   ratio, median (min – max) of {arguments.rounds}")
     for network, (normalizer, steps) in NETWORKS.items():
         sides = [

@@ -26,18 +26,19 @@ class Score(NamedTuple):
 
 @contextmanager
 def inference(network: nn.Module) -> Iterator[None]:
-    """Inference mode for a while: population statistics, no gradients; the mode from before comes back."""
-    was_training = network.training
+    """Inference mode for a while: population statistics, no gradients; each module's mode from before comes back."""
+    training = [module for module in network.modules() if module.training]
     network.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        network.train(was_training)
+        for module in training:
+            module.training = True
 
 
 def score(network: nn.Module, objective: Objective, batches: Iterable[Batch]) -> Score:
-    """Score a network in inference mode over batches of any size, each example counting the same."""
+    """Score a network in inference mode over one or more batches of any size, each example counting the same."""
     loss, correct, examples = 0.0, 0, 0
     with inference(network):
         for images, labels in batches:

@@ -64,7 +64,7 @@ def place(directory: Path, files: dict[str, bytes]) -> None:
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in directory.iterdir()}
+    return {path.name: path.read_bytes() for path in directory.glob("*")}
 
 
 def assert_tiny(splits: Splits) -> None:

@@ -1,5 +1,6 @@
 """MNIST and Fashion-MNIST: found on disk or downloaded, and checked by SHA-256 before use."""
 
+import contextlib
 import gzip
 import hashlib
 import sys
@@ -169,6 +170,8 @@ def _download(dataset: PublishedDataset, file: PublishedFile, directory: Path) -
             return
         except Exception as error:  # whatever ends one mirror (DNS, TLS, HTTP, checksum, disk), the next may do
             failures.append(f"  {url}\n    {type(error).__name__}: {_one_line(error)}")
+    with contextlib.suppress(OSError):
+        directory.rmdir()  # pooch made it; where anything lies in it, it stays
     raise DataError(
         f"{dataset.name} is not in {directory} and could not be downloaded.\n"
         f"Looked for {directory / file.name} and {file.name}.gz beside it, then tried\n"

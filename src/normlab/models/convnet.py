@@ -34,6 +34,8 @@ class ConvNet(nn.Module):
                 f"channels and kernel_sizes must have one entry per convolution, got {len(channels)}"
                 f" and {len(kernel_sizes)}"
             )
+        if min(*channels, *kernel_sizes, 1) < 1:
+            raise ValueError(f"channels and kernel_sizes must be at least 1, got {channels} and {kernel_sizes}")
         inputs, height, width = input_shape
         stages: list[nn.Module] = []
         for outputs, kernel_size in zip(channels, kernel_sizes, strict=True):

@@ -56,11 +56,11 @@ def _checked(std: float) -> float:
 def initialize(
     network: nn.Module, seed: int, initializer: Initializer, convolution_initializer: Initializer | None = None
 ) -> None:
-    """Draw all starting weights of `network`, each from a stream of its own named after the parameter.
+    """Draw the starting weights of `network`, each from a stream of its own named after the parameter.
 
     Weights of dense layers and convolutions come from `initializer`, those of convolutions from
     `convolution_initializer` where that is given; biases start at zero. A module with a method
-    `draw_parameters(generator_for)` (see `BatchNorm`) draws its own.
+    `draw_parameters(generator_for)` (see `BatchNorm`) draws its own. Other modules keep what they were built with.
     """
     for module_name, module in network.named_modules():
 

@@ -1,5 +1,6 @@
 """Batch normalization over PyTorch's fused kernels, with the knobs in which published implementations differ."""
 
+import math
 from collections.abc import Callable
 from typing import Literal, get_args
 
@@ -16,7 +17,7 @@ class BatchNorm(nn.Module):
     In training each feature is normalized with the mean and the biased variance of the batch (over N, or over
     N, H and W), while running averages are kept of both; in inference those averages, the population
     statistics, take their place. With the defaults it matches `torch.nn.BatchNorm1d` and `BatchNorm2d`, whose
-    parameter and buffer names it shares.
+    names it shares for parameters and running averages; it does not count batches.
 
     Args:
         num_features: channels C of the input, (N, C) or (N, C, H, W).
@@ -57,14 +58,14 @@ class BatchNorm(nn.Module):
             raise ValueError(f"num_features must be at least 1, got {num_features}")
         if not 0 <= momentum <= 1:
             raise ValueError(f"momentum must lie in [0, 1], got {momentum}: it is the weight of the new batch")
-        if eps < 0:
-            raise ValueError(f"eps must not be negative, got {eps}")
+        if not 0 <= eps < math.inf:
+            raise ValueError(f"eps must be a finite number and not negative, got {eps}")
         if averaged_variance not in get_args(AveragedVariance):
             raise ValueError(
                 f"averaged_variance must be one of {', '.join(get_args(AveragedVariance))}, got {averaged_variance!r}"
             )
-        if initial_variance < 0:
-            raise ValueError(f"initial_variance must not be negative, got {initial_variance}")
+        if not 0 <= initial_variance < math.inf:
+            raise ValueError(f"initial_variance must be a finite number and not negative, got {initial_variance}")
         self.num_features = num_features
         self.momentum = momentum
         self.eps = eps

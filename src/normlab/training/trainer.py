@@ -49,10 +49,14 @@ def trainer_for(
 
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's bar over the updates, without the logger's version, which is always empty here."""
+    """Lightning's bar, which here counts updates: there are no epochs, and the logger's version is always empty."""
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=20)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, *args: Any) -> None:
+        super().on_train_epoch_start(trainer, *args)
+        self.train_progress_bar.set_description("updates")
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
