@@ -19,7 +19,7 @@ from normlab.evaluation import in_passes, score
 from normlab.models.layers import named_normalizers
 from normlab.records import Record, RunDirectory
 from normlab.training.classifier import Classifier
-from normlab.training.loggers import CsvLogger, RunTensorBoardLogger, flat_hyperparameters
+from normlab.training.loggers import CsvLogger, RunTensorBoardLogger, hyperparameters_of
 from normlab.training.observers import log_score, observers
 from normlab.training.trainer import trainer_for
 
@@ -102,7 +102,7 @@ def _begin(directory: RunDirectory, settings: dict[str, Any], choices: Mapping[s
 def _fit_and_evaluate(settings: Mapping[str, Any], parts: Parts, directory: RunDirectory, record: Record) -> None:
     """Train, measure the whole splits at the end, keep the checkpoint, and complete the record."""
     table = CsvLogger(directory.metrics)
-    tensorboard = RunTensorBoardLogger(directory.path, flat_hyperparameters(identity(settings)))
+    tensorboard = RunTensorBoardLogger(directory.path, hyperparameters_of(record.choices, identity(settings)))
     tensorboard.start_session()
     callbacks = observers(parts.schedules, parts.splits, parts.preprocess, parts.test_batches) + parts.callbacks
     trainer = trainer_for(settings, parts.device, directory.path, callbacks, [table, tensorboard])

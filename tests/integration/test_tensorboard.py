@@ -68,12 +68,13 @@ def session_request() -> dict[str, Any]:
 def test_tensorboard_shows_every_hyperparameter_and_final_metric_of_all_runs(tensorboard: int) -> None:
     experiment = ask(tensorboard, "plugin/hparams/experiment", {"experimentName": ""})
     hyperparameters = {item["name"] for item in experiment["hparamInfos"]}
-    assert {"seed", "optimizer.lr", "normalizer._target_", "normalizer.momentum", "model.depth"} <= hyperparameters
+    assert {"seed", "optimizer.lr", "normalizer", "normalizer.momentum", "model.depth"} <= hyperparameters
     metrics = {item["name"]["tag"] for item in experiment["metricInfos"]}
     assert {"val/accuracy", "val/loss", "test/accuracy", "test/loss", "test/one_by_one_accuracy"} <= metrics
 
     groups = ask(tensorboard, "plugin/hparams/session_groups", session_request())["sessionGroups"]
     momenta = [group["hparams"].get("normalizer.momentum") for group in groups]
+    assert {group["hparams"]["normalizer"] for group in groups} == {"none", "tf_layers"}
     assert sorted(momenta, key=str) == [0.01, 0.01, None, None]
     for group in groups:
         assert {value["name"]["tag"] for value in group["metricValues"]} >= {"val/accuracy", "test/accuracy"}
@@ -86,5 +87,5 @@ def test_tensorboard_has_the_same_curves_for_all_runs_and_histograms_of_every_no
     histograms = ask(tensorboard, "plugin/histograms/tags")
     normalized = next(tags for run, tags in histograms.items() if "tf_layers" in run)
     for part in ("running_mean", "running_var", "weight", "bias"):
-        assert f"convolutions.0/{part}" in normalized
-        assert f"dense/{part}" in normalized
+        assert f"variables/convolutions.0/{part}" in normalized
+        assert f"variables/dense/{part}" in normalized

@@ -86,12 +86,20 @@ class RunTensorBoardLogger(TensorBoardLogger):
         self.experiment._get_file_writer().add_summary(summaries[part])
 
 
-def flat_hyperparameters(config: Mapping[str, Any], prefix: str = "") -> Hyperparameters:
-    """Return a nested config as `{"optimizer.lr": 0.1, …}`, with what TensorBoard cannot take as text."""
+def hyperparameters_of(choices: Mapping[str, str], config: Mapping[str, Any]) -> Hyperparameters:
+    """Return `{"normalizer": "tf_layers", "normalizer.momentum": 0.01, …}`: choices of groups, then all their keys.
+
+    A choice tells more than the `_target_` behind it, which several choices share and which is left out.
+    """
+    flat = {key: value for key, value in _flat(config).items() if not key.endswith("._target_")}
+    return {**choices, **flat}
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Hyperparameters:
     flat: Hyperparameters = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
-            flat |= flat_hyperparameters(value, f"{prefix}{key}.")
-        else:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:  # TensorBoard takes neither lists nor null
             flat[f"{prefix}{key}"] = value if isinstance(value, bool | int | float | str) else str(value)
     return flat

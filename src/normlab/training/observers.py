@@ -95,7 +95,9 @@ class NormalizerHistograms(pl.Callback):
                 for block, normalizer in named_normalizers(pl_module.network):
                     for name, values in normalizer.state_dict().items():
                         if values.is_floating_point():
-                            logger.experiment.add_histogram(f"{block}/{name}", values, trainer.global_step)
+                            # One group of tags, and one that TensorBoard sorts behind the curves.
+                            tag = f"variables/{block}/{name}"
+                            logger.experiment.add_histogram(tag, values, trainer.global_step)
 
 
 def observers(
