@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from torch import Tensor, nn
 
 from normlab.config import ConfigurationError, observations
@@ -51,10 +52,10 @@ def assemble(settings: Mapping[str, Any]) -> Parts:
             "model",
             input_shape=splits.input_shape,
             num_classes=splits.num_classes,
-            normalizer=_build(settings, "normalizer", _partial_=True),
+            normalizer=_factory(settings, "normalizer"),
         )
         initialize(network, seed, _build(settings, "initializer"), _build(settings, "convolution_initializer"))
-        optimizer = _build(settings, "optimizer", _partial_=True)
+        optimizer = _factory(settings, "optimizer")
         optimizer(network.parameters())
         batches = BatchStream(splits.train, preprocess, settings["batch_size"], settings["steps"], seed)
         test_size = min(settings["batch_size"], len(splits.test.labels))
@@ -67,7 +68,7 @@ def assemble(settings: Mapping[str, Any]) -> Parts:
         splits=splits,
         preprocess=preprocess,
         network=network,
-        objective=_build(settings, "objective", _partial_=True),
+        objective=_factory(settings, "objective"),
         optimizer=optimizer,
         batches=batches,
         test_batches=test_batches,
@@ -86,6 +87,15 @@ def _build(settings: Mapping[str, Any], group: str, **arguments: Any) -> Any:
         if error.__cause__ is None:
             raise
         raise ConfigurationError(f"{group}: {error.__cause__}") from error.__cause__
+
+
+def _factory(settings: Mapping[str, Any], group: str) -> Callable[..., Any]:
+    """Return the `_target_` of a config group with the group's keys bound to it.
+
+    Hydra's own partial checks its policy on targets anew at each call, which the objective feels at every update.
+    """
+    keys = {key: value for key, value in settings[group].items() if key not in ("_target_", "_partial_")}
+    return partial(get_object(settings[group]["_target_"]), **instantiate(keys, _convert_="all"))
 
 
 def _device(kind: str) -> torch.device:

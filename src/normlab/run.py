@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -18,9 +19,9 @@ from normlab.environment import describe
 from normlab.evaluation import in_passes, score
 from normlab.models.layers import named_normalizers
 from normlab.records import Record, RunDirectory
-from normlab.training.classifier import Classifier
+from normlab.training.classifier import Classifier, stretches
 from normlab.training.loggers import CsvLogger, RunTensorBoardLogger, hyperparameters_of
-from normlab.training.observers import log_score, observers
+from normlab.training.observers import Observer, log_score
 from normlab.training.trainer import trainer_for
 
 log = logging.getLogger(__name__)
@@ -104,20 +105,25 @@ def _fit_and_evaluate(settings: Mapping[str, Any], parts: Parts, directory: RunD
     table = CsvLogger(directory.metrics)
     tensorboard = RunTensorBoardLogger(directory.path, hyperparameters_of(record.choices, identity(settings)))
     tensorboard.start_session()
-    callbacks = observers(parts.schedules, parts.splits, parts.preprocess, parts.test_batches) + parts.callbacks
-    trainer = trainer_for(settings, parts.device, directory.path, callbacks, [table, tensorboard])
-    module = Classifier(parts.network, parts.objective, parts.optimizer)
+    observer = Observer(parts.schedules, parts.splits, parts.preprocess, parts.test_batches)
+    trainer = trainer_for(
+        parts.device, directory.path, [observer, *parts.callbacks], [table, tensorboard], settings["trainer"]
+    )
+    precision = settings["accelerator"]["precision"]
+    module = Classifier(parts.network, parts.objective, parts.optimizer, parts.batches, precision)
     if settings["accelerator"]["compile"]:
         parts.network.compile()  # the network alone: a compiled LightningModule cannot log
 
     start = time.perf_counter()
-    trainer.fit(module, parts.batches)
+    trainer.fit(module, stretches(module.updates, settings["steps"], observer.is_due))
     record.seconds = time.perf_counter() - start
-    record.steps_per_second = trainer.global_step / record.seconds
+    record.steps_per_second = settings["steps"] / record.seconds
 
     module.to(parts.device)  # Lightning leaves a network on the CPU after fitting
     record.metrics = _final_metrics(settings["evaluate"], parts, trainer)
-    trainer.save_checkpoint(directory.checkpoint, weights_only=False)  # optimizer state included
+    torch.save(
+        {"network": parts.network.state_dict(), "optimizer": module.optimizer.state_dict()}, directory.checkpoint
+    )
     _log_first_running_means(parts.network)
     tensorboard.end_session()
     table.close()
@@ -133,7 +139,7 @@ def _final_metrics(evaluate: Mapping[str, Any], parts: Parts, trainer: pl.Traine
         metrics |= {f"{name}/loss": found.loss, f"{name}/accuracy": found.accuracy}
         observed = name in parts.schedules and parts.schedules[name].is_due(trainer.global_step)
         if not observed:
-            log_score(trainer, name, found)
+            log_score(trainer, name, found, trainer.global_step)
     count = evaluate["one_by_one"]
     if count:
         # Fails where population statistics are wrong: alone, an image has no batch to hide behind.

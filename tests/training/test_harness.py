@@ -63,8 +63,8 @@ def test_curves_and_weights_equal_those_of_a_loop_written_by_hand(tmp_path: Path
     curves = curves_of(directory.path)
     assert {name: curves[name] for name in expected} == expected
     assert record.metrics["val/loss"] == expected["val/loss"][24]
-    kept = torch.load(directory.checkpoint, weights_only=True)["state_dict"]
-    assert all(torch.equal(kept[f"network.{name}"], value) for name, value in network.state_dict().items())
+    kept = torch.load(directory.checkpoint, weights_only=True)["network"]
+    assert all(torch.equal(kept[name], value) for name, value in network.state_dict().items())
 
 
 def test_a_compiled_network_trains_to_the_same_end(tmp_path: Path) -> None:

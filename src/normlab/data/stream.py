@@ -68,7 +68,7 @@ class BatchStream:
     def batch(self, step: int) -> Batch:
         """Return the preprocessed batch of `step`, counted from 0."""
         indices = self.indices(step)
-        return self.preprocess(self.split.images[indices]), self.split.labels[indices]
+        return self.preprocess(self.split.images.index_select(0, indices)), self.split.labels.index_select(0, indices)
 
     def __len__(self) -> int:
         return self.steps

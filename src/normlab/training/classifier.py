@@ -1,23 +1,35 @@
-"""The LightningModule around any network, objective and optimizer."""
+"""The LightningModule around any network, objective and optimizer; one training batch of it is a stretch of updates."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from normlab.data.stream import Batch
+from normlab.data.stream import BatchStream
 from normlab.evaluation import Objective
+
+AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+"""Precision of the training passes → type that autocast uses."""
+
+LONGEST_STRETCH = 50
+"""Updates after which Lightning gets a turn, even where nothing is observed."""
 
 
 class Classifier(pl.LightningModule):
-    """One update per training batch; everything measured is measured by callbacks, in inference mode.
+    """Makes updates; everything measured is measured by callbacks, in inference mode, between two stretches.
+
+    Lightning's loop costs about half a millisecond for each of its training batches, which is as much as a whole
+    update of a small network. So one training batch is a range of steps, and the update is written out here.
 
     Args:
         network: from images (N, C, H, W) to logits (N, num_classes).
         objective: from logits and labels (N,) to the mean loss.
         optimizer: from the parameters to an optimizer.
+        batches: the training batches by step.
+        precision: a key of `AUTOCAST`; weights, gradients and running averages are float32 in all.
     """
 
     def __init__(
@@ -25,18 +37,52 @@ class Classifier(pl.LightningModule):
         network: nn.Module,
         objective: Objective,
         optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
+        batches: BatchStream,
+        precision: str = "32-true",
     ) -> None:
         super().__init__()
+        self.automatic_optimization = False
         self.network = network
         self.objective = objective
-        self.optimizer = optimizer
+        self.optimizer = optimizer(network.parameters())
+        self.batches = batches
+        self.autocast_type = AUTOCAST[precision]
+        self.scaler = torch.amp.GradScaler(enabled=self.autocast_type is torch.float16)
+        self.updates = 0
+        """Updates made."""
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        images, labels = batch
-        return self.objective(self.network(images), labels)
+    def training_step(self, steps: range, batch_idx: int) -> Tensor:
+        """Make one update for each step, and return the loss of the last batch, before its update."""
+        for step in steps:
+            images, labels = self.batches.batch(step)
+            self.optimizer.zero_grad()
+            with self._forward_context():
+                loss = self.objective(self.network(images), labels)
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            self.updates += 1
+        # Lightning's `global_step` counts the steps of its own wrapper of the optimizer, which is passed by.
+        self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total.completed = self.updates
+        return loss.detach()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return self.optimizer(self.network.parameters())
+        return self.optimizer
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        return batch  # the stream indexes tensors that already lie on the device
+        return batch  # a range; the images that it stands for lie on the device already
+
+    def _forward_context(self) -> AbstractContextManager[Any]:
+        if self.autocast_type is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.autocast_type)
+
+
+def stretches(start: int, stop: int, ends: Callable[[int], bool]) -> Iterator[range]:
+    """Yield the steps from `start` to `stop` in ranges, such that an update of which `ends` is true ends its range."""
+    while start < stop:
+        end = start + 1
+        while not (ends(end) or end == stop or end - start == LONGEST_STRETCH):
+            end += 1
+        yield range(start, end)
+        start = end

@@ -1,12 +1,12 @@
 """What is measured while a network trains, and when: callbacks that count updates made."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch import Tensor
+from torch import Tensor, nn
 
 from normlab.data.splits import Splits
 from normlab.data.stream import Batch, BatchStream
@@ -53,65 +53,46 @@ class Observer(pl.Callback):
         schedules: Mapping[str, Schedule],
         splits: Splits,
         preprocess: Callable[[Tensor], Tensor],
-        test_stream: BatchStream,
+        test_batches: BatchStream,
     ) -> None:
         self.schedules = schedules
         self.splits = splits
         self.preprocess = preprocess
-        self.test_stream = test_stream
+        self.test_batches = test_batches
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
-        updates = trainer.global_step
-        for name, schedule in self.schedules.items():
-            if schedule.is_due(updates):
-                assert isinstance(pl_module, Classifier)
-                log_score(trainer, name, self._score(name, pl_module, batch, updates))
+    def is_due(self, updates: int) -> bool:
+        """Return whether anything is observed after this update."""
+        return any(schedule.is_due(updates) for schedule in self.schedules.values())
 
-    def _score(self, name: str, module: Classifier, batch: Batch, updates: int) -> Score:
-        if name == "train_batch":
-            return score(module.network, module.objective, [batch])
-        if name == "test_batch":
-            drawn = self.schedules[name].count_before(updates)
-            return score(module.network, module.objective, [self.test_stream.batch(drawn)])
-        return score(module.network, module.objective, in_passes(getattr(self.splits, name), self.preprocess))
-
-
-class NormalizerHistograms(pl.Callback):
-    """Running averages, scale and shift of every normalizer as TensorBoard histograms, on the schedule of `val`."""
-
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = schedule
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if not self.schedule.is_due(trainer.global_step):
-            return
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
         assert isinstance(pl_module, Classifier)
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                for block, normalizer in named_normalizers(pl_module.network):
-                    for name, values in normalizer.state_dict().items():
-                        if values.is_floating_point():
-                            # One group of tags, and one that TensorBoard sorts behind the curves.
-                            tag = f"variables/{block}/{name}"
-                            logger.experiment.add_histogram(tag, values, trainer.global_step)
+        for name, schedule in self.schedules.items():
+            if schedule.is_due(pl_module.updates):
+                found = score(pl_module.network, pl_module.objective, self._batches(name, pl_module))
+                log_score(trainer, name, found, pl_module.updates)
+                if name == "val":
+                    log_variables(trainer, pl_module.network, pl_module.updates)
+
+    def _batches(self, name: str, module: Classifier) -> Iterable[Batch]:
+        if name == "train_batch":
+            return [module.batches.batch(module.updates - 1)]
+        if name == "test_batch":
+            return [self.test_batches.batch(self.schedules[name].count_before(module.updates))]
+        return in_passes(getattr(self.splits, name), self.preprocess)
 
 
-def observers(
-    schedules: Mapping[str, Schedule],
-    splits: Splits,
-    preprocess: Callable[[Tensor], Tensor],
-    test_stream: BatchStream,
-) -> list[pl.Callback]:
-    """Return the callbacks that make all observations on these schedules."""
-    scores = Observer(schedules, splits, preprocess, test_stream)
-    return [scores, NormalizerHistograms(schedules["val"])] if "val" in schedules else [scores]
-
-
-def log_score(trainer: pl.Trainer, name: str, found: Score) -> None:
+def log_score(trainer: pl.Trainer, name: str, found: Score, updates: int) -> None:
     """Send a score to every logger as `<name>/loss` and `<name>/accuracy`, at the number of updates made."""
     for logger in trainer.loggers:
-        logger.log_metrics({f"{name}/loss": found.loss, f"{name}/accuracy": found.accuracy}, trainer.global_step)
+        logger.log_metrics({f"{name}/loss": found.loss, f"{name}/accuracy": found.accuracy}, updates)
+
+
+def log_variables(trainer: pl.Trainer, network: nn.Module, updates: int) -> None:
+    """Send running averages, scale and shift of every normalizer to TensorBoard as histograms."""
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            for block, normalizer in named_normalizers(network):
+                for name, values in normalizer.state_dict().items():
+                    if values.is_floating_point():
+                        # One group of tags, and one that TensorBoard sorts behind the curves.
+                        logger.experiment.add_histogram(f"variables/{block}/{name}", values, updates)

@@ -1,4 +1,4 @@
-"""Lightning's Trainer as normlab sets it: a number of updates, and nothing measured or logged by itself."""
+"""Lightning's Trainer as normlab sets it: one device, and nothing measured, kept or printed by itself."""
 
 import logging
 import sys
@@ -9,54 +9,59 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import Logger
+from tqdm import tqdm
+
+from normlab.training.classifier import Classifier
 
 
 def trainer_for(
-    settings: Mapping[str, Any],
     device: torch.device,
     directory: Path,
     callbacks: list[pl.Callback],
     loggers: list[Logger],
+    further: Mapping[str, Any],
 ) -> pl.Trainer:
-    """Return a Trainer that makes `steps` updates on one device; what it measures and keeps is up to the callbacks.
+    """Return a Trainer that goes once over the stretches of updates it is given to fit.
 
-    The keys under `trainer` are passed on to Lightning and come last.
+    Args:
+        device: the device to train on.
+        directory: the run directory.
+        callbacks: what observes the training.
+        loggers: where metrics go.
+        further: arguments of the user's own, which come last.
     """
     # Its notes on hardware and cloud logging would stand before every run of a sweep.
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     # Lightning 2.6 still asks torch 2.13's pytree in the way that torch has deprecated.
     warnings.filterwarnings("ignore", message=r".*LeafSpec.* is deprecated", category=FutureWarning)
-    in_terminal = sys.stderr.isatty()
     arguments: dict[str, Any] = {
         "accelerator": "gpu" if device.type == "cuda" else "cpu",
         "devices": 1,
-        "precision": settings["accelerator"]["precision"],
-        "max_steps": settings["steps"],
         "max_epochs": 1,
         "limit_val_batches": 0,
         "num_sanity_val_steps": 0,
         "logger": loggers,
-        "log_every_n_steps": settings["steps"],
-        "callbacks": [*callbacks, ProgressBar()] if in_terminal else callbacks,
+        "log_every_n_steps": 1,
+        "callbacks": [*callbacks, ProgressBar()] if sys.stderr.isatty() else callbacks,
         "enable_checkpointing": False,
         "enable_model_summary": False,
-        "enable_progress_bar": in_terminal,
+        "enable_progress_bar": False,
         "default_root_dir": directory,
     }
-    return pl.Trainer(**{**arguments, **settings["trainer"]})
+    return pl.Trainer(**{**arguments, **further})
 
 
-class ProgressBar(TQDMProgressBar):
-    """Lightning's bar, which here counts updates: there are no epochs, and the logger's version is always empty."""
+class ProgressBar(pl.Callback):
+    """A bar over the updates; Lightning's own would count stretches of them."""
 
-    def __init__(self) -> None:
-        super().__init__(refresh_rate=20)
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Classifier)
+        self.bar = tqdm(total=pl_module.batches.steps, initial=pl_module.updates, unit=" updates", dynamic_ncols=True)
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, *args: Any) -> None:
-        super().on_train_epoch_start(trainer, *args)
-        self.train_progress_bar.set_description("updates")
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+        assert isinstance(pl_module, Classifier)
+        self.bar.update(pl_module.updates - self.bar.n)
 
-    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
+    def teardown(self, *args: Any, **kwargs: Any) -> None:
+        self.bar.close()
