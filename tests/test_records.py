@@ -14,11 +14,12 @@ def record(**changes: object) -> Record:
 
 
 def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    directory = RunDirectory(tmp_path)
+    directory = RunDirectory(tmp_path / "a")
+    directory.path.mkdir()
     written = record(metrics={"test/accuracy": 0.1 + 0.2}, status="finished", error="naïve ✓")
     directory.write(written)
     assert directory.read() == written
-    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+    assert [path.name for path in directory.path.iterdir()] == ["run.json"]
 
 
 def test_where_there_is_no_record_none_is_read(tmp_path: Path) -> None:

@@ -2,4 +2,5 @@
 
 from normlab.app import main
 
-main()
+if __name__ == "__main__":  # a worker process imports this module and must not run it
+    main()

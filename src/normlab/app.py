@@ -24,16 +24,22 @@ def main(config: DictConfig) -> str:
     try:
         settings = validated(config)
 
-        from normlab.run import RunFailedError, run  # imports torch, which a wrong value need not wait for
+        from normlab.run import (
+            RunFailedError,
+            RunInterrupted,
+            run,
+        )  # imports torch, which a wrong value need not wait for
 
         try:
-            return run(settings, HydraConfig.get().runtime.choices).status
+            return run(settings, HydraConfig.get().runtime.choices, progress=alone and sys.stderr.isatty()).status
         except RunFailedError as failure:
             if alone:
                 raise failure.cause from None
             # In a sweep a failure ends its own run alone; the sweep lists it at its end.
             log.error("%s", failure)
             return "failed"
+        except RunInterrupted as interruption:
+            sys.exit(interruption.exit_status)
     except ConfigurationError as mistake:
         log.debug("Where the mistake showed:", exc_info=True)
         if alone:

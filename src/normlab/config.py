@@ -69,6 +69,7 @@ class Config:
     trainer: dict[str, Any] = field(default_factory=dict)  # further arguments of Lightning's Trainer
     callbacks: dict[str, Any] = field(default_factory=dict)  # callbacks of the user's own, by a name
     output_root: str = "outputs"
+    force: bool = False  # make a finished run anew; its directory is moved aside
 
 
 def register_schema() -> None:
@@ -91,7 +92,7 @@ OBSERVABLE = (*SPLITS, "train_batch", "test_batch")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 LARGEST_SEED = 2**32 - 1
 
-WITHOUT_EFFECT = ("output_root", "data.root", "published", "by_normalizer")
+WITHOUT_EFFECT = ("output_root", "force", "data.root", "published", "by_normalizer")
 """Keys that cannot change a result, so that runs which differ in them alone are the same run.
 
 `by_normalizer` counts where it is looked up: what was found stands, resolved, in the key that asked.

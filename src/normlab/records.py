@@ -2,9 +2,11 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+RECORD_VERSION = 1
 
 Status = Literal["running", "finished", "failed", "diverged", "interrupted"]
 
@@ -29,8 +31,17 @@ class Record:
     environment: dict[str, Any] = field(default_factory=dict)
     published: dict[str, Any] = field(default_factory=dict)
     """The experiment's published figures, by normalizer."""
+    diverged_at: int | None = None
+    """The update whose loss was not finite, where the run diverged."""
     error: str | None = None
     """Type, message and traceback where the run failed."""
+    version: int = RECORD_VERSION
+    """Of the layout of this record and its directory."""
+
+    @property
+    def is_result(self) -> bool:
+        """Whether there is nothing left to do: the run finished, or diverged, which is a result too."""
+        return self.status in ("finished", "diverged")
 
 
 @dataclass(frozen=True)
@@ -59,23 +70,39 @@ class RunDirectory:
     def checkpoint(self) -> Path:
         return self.path / "checkpoints" / "last.ckpt"
 
+    @property
+    def previous_checkpoint(self) -> Path:
+        return self.path / "checkpoints" / "previous.ckpt"
+
+    @property
+    def digests(self) -> Path:
+        """SHA-256 of the checkpoints, newest first."""
+        return self.path / "checkpoints" / "digests.json"
+
     def write(self, record: Record) -> None:
         """Replace the record in one step; where that fails, the old one is intact. Raises OSError."""
         write_atomically(self.record, json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n")
 
     def read(self) -> Record | None:
-        """Return the record, or None where there is none. Raises ValueError where it is not one."""
+        """Return the record, or None where there is none. Raises ValueError, naming the file, where it is not one."""
         try:
             content = json.loads(self.record.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
             raise ValueError(f"{self.record} cannot be read as a record: {error}") from error
-        known = {item.name for item in fields(Record)}
+        if isinstance(content, dict) and content.get("version", RECORD_VERSION) != RECORD_VERSION:
+            raise ValueError(
+                f"{self.record} was written by an incompatible version of normlab: its layout is"
+                f" {content['version']}, this one reads {RECORD_VERSION}"
+            )
         try:
-            return Record(**{key: value for key, value in content.items() if key in known})
+            record = Record(**{key: content[key] for key in content if key in Record.__dataclass_fields__})
         except (AttributeError, TypeError) as error:
             raise ValueError(f"{self.record} is not a record: {error}") from error
+        if record.run_id != self.path.name:
+            raise ValueError(f"{self.record} is the record of another run, {record.run_id}")
+        return record
 
     def move_aside(self) -> Path:
         """Rename the whole directory to a free name beside it, so that nothing in it is lost; return that name."""

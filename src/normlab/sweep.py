@@ -1,14 +1,17 @@
-"""A sweep as a whole: its runs checked before the first one starts, its result told after the last one."""
+"""A sweep as a whole: what of it is missing, checked before the first run starts, and its result after the last one."""
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from normlab.config import ConfigurationError, experiment_directory, identity, run_directory, run_id
-from normlab.records import RunDirectory
+from normlab.config import experiment_directory, identity, run_directory, run_id
+from normlab.ownership import owner_of
+from normlab.records import Record, RunDirectory
 from normlab.report.summary import print_summary
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -22,13 +25,29 @@ class PlannedRun:
     def directory(self) -> RunDirectory:
         return RunDirectory(run_directory(self.settings, self.choices))
 
+    @property
+    def record(self) -> Record | None:
+        """The record as it stands; None where there is none, or none that can be read."""
+        try:
+            return self.directory.read()
+        except ValueError:
+            return None
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether there is anything left to do for it."""
+        record = self.record
+        return bool(self.settings["force"]) or record is None or not record.is_result
+
 
 def check(planned: Sequence[PlannedRun]) -> None:
     """Build the parts of every variant once, so that a mistake in the last is told before the first has trained.
 
     Raises ConfigurationError.
     """
-    from normlab.assembly import assemble  # imports torch, which a mistake found above need not wait for
+    if not planned:
+        return
+    from normlab.assembly import assemble  # imports torch and Lightning, which a sweep without runs can do without
 
     checked = set()
     for run in planned:
@@ -38,19 +57,26 @@ def check(planned: Sequence[PlannedRun]) -> None:
             assemble(run.settings)
 
 
-def summarize(planned: Sequence[PlannedRun]) -> None:
-    """Print the table of the sweep. Raises ConfigurationError, listing them, where runs did not finish."""
-    records = [(run, run.directory.read()) for run in planned]
+def summarize(planned: Sequence[PlannedRun]) -> str | None:
+    """Print the table of the sweep; return a list of the runs that failed, died or were interrupted, if any did."""
+    records = [(run, run.record) for run in planned]
     finished = [(run.settings, record) for run, record in records if record and record.status == "finished"]
-    print_summary(finished, _tensorboard_directory(planned), sys.stdout)
-    unfinished = [
-        f"  {run.directory.path}: {record.status if record else 'never started'}"
-        for run, record in records
-        if record is None or record.status != "finished"
-    ]
-    if unfinished:
-        raise ConfigurationError("\n".join([f"{len(unfinished)} of {len(planned)} runs did not finish:", *unfinished]))
+    print_summary(finished, experiment_directory(planned[0].settings, planned[0].choices), sys.stdout)
+    unfinished = [(run, record) for run, record in records if record is None or not record.is_result]
+    elsewhere = [run for run, _ in unfinished if owner_of(run.directory.path)]
+    for run in elsewhere:
+        log.info("%s %s", run.directory.path.name, owner_of(run.directory.path))
+    failed = [f"  {run.directory.path}: {_fate(record)}" for run, record in unfinished if run not in elsewhere]
+    if not failed:
+        return None
+    told = f"{len(failed)} of {len(planned)} runs did not finish; the same command goes on with them:"
+    return "\n".join([told, *failed])
 
 
-def _tensorboard_directory(planned: Sequence[PlannedRun]) -> Path:
-    return experiment_directory(planned[0].settings, planned[0].choices)
+def _fate(record: Record | None) -> str:
+    if record is None:
+        return "never started"
+    if record.status == "running":
+        return "its process died"
+    told = (record.error or "").strip().splitlines()
+    return f"{record.status}, {told[-1]}" if told else record.status

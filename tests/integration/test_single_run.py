@@ -22,6 +22,8 @@ RECORD_KEYS = {
     "environment",
     "published",
     "error",
+    "diverged_at",
+    "version",
 }
 
 
@@ -33,7 +35,7 @@ def test_a_run_leaves_its_record_config_curves_events_checkpoint_and_log(
     (run,) = runs("single")
     assert run.name.startswith("mlp-batch-seed0-")
     names = {path.name.split(".")[0] if "tfevents" in path.name else path.name for path in run.iterdir()}
-    assert names == {"run.json", "config.yaml", "metrics.csv", "events", "checkpoints", "run.log"}
+    assert names == {"run.json", "config.yaml", "metrics.csv", "events", "checkpoints", "run.log", "owner.lock"}
     assert (run / "checkpoints" / "last.ckpt").stat().st_size > 0
     record = record_of(run)
     assert set(record) == RECORD_KEYS
@@ -67,16 +69,6 @@ def test_asking_again_for_a_finished_run_finds_it_finished(normlab: Command, run
     assert again.returncode == 0
     assert "is finished already" in again.stdout
     assert [path.stat().st_mtime_ns for path in sorted(runs("single")[0].rglob("*"))] == before
-
-
-def test_an_unfinished_run_is_moved_aside_and_made_anew(normlab: Command, runs: Callable[[str], list[Path]]) -> None:
-    normlab(*SMALL)
-    (run,) = runs("single")
-    (run / "run.json").write_text((run / "run.json").read_text().replace('"finished"', '"interrupted"'))
-    (run / "notes.txt").write_text("mine")
-    normlab(*SMALL)
-    assert record_of(run)["status"] == "finished"
-    assert (run.with_name(f"{run.name}.old1") / "notes.txt").read_text() == "mine"
 
 
 def test_the_same_command_gives_the_same_metrics_to_the_byte(

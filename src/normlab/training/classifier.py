@@ -1,5 +1,6 @@
 """The LightningModule around any network, objective and optimizer; one training batch of it is a stretch of updates."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -50,9 +51,11 @@ class Classifier(pl.LightningModule):
         self.scaler = torch.amp.GradScaler(enabled=self.autocast_type is torch.float16)
         self.updates = 0
         """Updates made."""
+        self.diverged_at: int | None = None
+        """The update, counted from 1, whose loss was not finite; training then ends."""
 
     def training_step(self, steps: range, batch_idx: int) -> Tensor:
-        """Make one update for each step, and return the loss of the last batch, before its update."""
+        """Make one update for each step, until training should stop; return the last loss, before its update."""
         for step in steps:
             images, labels = self.batches.batch(step)
             self.optimizer.zero_grad()
@@ -62,6 +65,11 @@ class Classifier(pl.LightningModule):
             self.scaler.step(self.optimizer)
             self.scaler.update()
             self.updates += 1
+            if not math.isfinite(loss.item()):
+                self.diverged_at = self.updates
+                self.trainer.should_stop = True
+            if self.trainer.should_stop:
+                break
         # Lightning's `global_step` counts the steps of its own wrapper of the optimizer, which is passed by.
         self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total.completed = self.updates
         return loss.detach()

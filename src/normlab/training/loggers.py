@@ -1,6 +1,7 @@
 """Where metrics go: `metrics.csv` for machines, TensorBoard for eyes. Both are Lightning loggers."""
 
 import csv
+import os
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,14 +15,22 @@ Hyperparameters = dict[str, bool | int | float | str]
 
 
 class CsvLogger(Logger):
-    """Writes `step,name,value`, one row per value; step counts updates made, values have full precision."""
+    """Writes `step,name,value`, one row per value; step counts updates made, values have full precision.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: of the file.
+        size: bytes of the file to go on from, where a run resumes; rows behind them are dropped.
+    """
+
+    def __init__(self, path: Path, size: int = 0) -> None:
         super().__init__()
+        if size:
+            os.truncate(path, size)
         # Line by line, so that a run can be followed, and what was observed outlives a crash.
-        self._file = path.open("w", encoding="utf-8", newline="", buffering=1)
+        self._file = path.open("a" if size else "w", encoding="utf-8", newline="", buffering=1)
         self._rows = csv.writer(self._file, lineterminator="\n")
-        self._rows.writerow(["step", "name", "value"])
+        if not size:
+            self._rows.writerow(["step", "name", "value"])
 
     @property
     def name(self) -> str:
@@ -55,8 +64,9 @@ class RunTensorBoardLogger(TensorBoardLogger):
     columns of all that have others. Without a list it shows the union of all hyperparameters and scalars.
     """
 
-    def __init__(self, directory: Path, hyperparameters: Hyperparameters) -> None:
-        super().__init__(save_dir=directory, name="", version="")
+    def __init__(self, directory: Path, hyperparameters: Hyperparameters, updates: int = 0) -> None:
+        # What was written before behind the update that a run goes on from does not show.
+        super().__init__(save_dir=directory, name="", version="", purge_step=updates + 1)
         self._session = hyperparameters
 
     @rank_zero_only

@@ -1,7 +1,6 @@
 """Lightning's Trainer as normlab sets it: one device, and nothing measured, kept or printed by itself."""
 
 import logging
-import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from pytorch_lightning.loggers import Logger
 from tqdm import tqdm
 
+from normlab.stopping import StopRequest
 from normlab.training.classifier import Classifier
 
 
@@ -20,6 +20,7 @@ def trainer_for(
     directory: Path,
     callbacks: list[pl.Callback],
     loggers: list[Logger],
+    progress: bool,
     further: Mapping[str, Any],
 ) -> pl.Trainer:
     """Return a Trainer that goes once over the stretches of updates it is given to fit.
@@ -29,6 +30,7 @@ def trainer_for(
         directory: the run directory.
         callbacks: what observes the training.
         loggers: where metrics go.
+        progress: show a bar.
         further: arguments of the user's own, which come last.
     """
     # Its notes on hardware and cloud logging would stand before every run of a sweep.
@@ -43,7 +45,7 @@ def trainer_for(
         "num_sanity_val_steps": 0,
         "logger": loggers,
         "log_every_n_steps": 1,
-        "callbacks": [*callbacks, ProgressBar()] if sys.stderr.isatty() else callbacks,
+        "callbacks": [*callbacks, ProgressBar()] if progress else callbacks,
         "enable_checkpointing": False,
         "enable_model_summary": False,
         "enable_progress_bar": False,
@@ -65,3 +67,19 @@ class ProgressBar(pl.Callback):
 
     def teardown(self, *args: Any, **kwargs: Any) -> None:
         self.bar.close()
+
+
+class Stopping(pl.Callback):
+    """Passes a request to stop on to the Trainer, whose loop ends after the update under way."""
+
+    def __init__(self, request: StopRequest) -> None:
+        self.request = request
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        def stop() -> None:
+            trainer.should_stop = True
+
+        self.request.listen()  # Lightning has just taken SIGTERM, and would end with status 0 on it
+        self.request.when_asked = stop
+        if self.request.signal is not None:  # asked before training began
+            stop()

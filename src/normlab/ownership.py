@@ -1,0 +1,116 @@
+"""One writer per run: a lock that dies with its process, and a heartbeat that other hosts can see."""
+
+import json
+import os
+import platform
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+HEARTBEAT_SECONDS = 5.0
+"""How often the owner of a run touches its file."""
+
+SILENCE_SECONDS = 4 * HEARTBEAT_SECONDS
+"""An owner on another host that has been silent for so long is dead."""
+
+
+class OwnedElsewhereError(Exception):
+    """The run is being made by another living process; the message says which."""
+
+
+@contextmanager
+def ownership(directory: Path) -> Iterator[None]:
+    """Own a run directory, which is made where it is not there, for as long as the context lasts.
+
+    Processes on one host exclude each other by a file lock, which the operating system releases whenever its
+    holder ends, however it ends. Where a file system does not carry locks from host to host, the owner's file is
+    what another host sees: it is touched every few seconds, and watched rather than compared with a clock,
+    which may differ between hosts or jump.
+
+    Raises:
+        OwnedElsewhereError: where another living process owns it.
+        OSError: where the directory cannot be written.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    owner = directory / "owner.json"
+    lock = FileLock(directory / "owner.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise OwnedElsewhereError(_told(owner)) from None
+    try:
+        if _beats_on_another_host(owner):
+            raise OwnedElsewhereError(_told(owner))
+        owner.write_text(json.dumps({"host": platform.node(), "process": os.getpid()}) + "\n")
+        stop = threading.Event()
+        threading.Thread(target=_beat, args=(owner, stop), daemon=True, name="heartbeat").start()
+        try:
+            yield
+        finally:
+            stop.set()
+            owner.unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+def owner_of(directory: Path) -> str | None:
+    """Return who makes a run now ("is being trained by …"), as seen from this host; None where nobody does."""
+    lock = FileLock(directory / "owner.lock")
+    if not (directory / "owner.lock").exists():
+        return None
+    try:
+        with lock.acquire(blocking=False):
+            return _told(directory / "owner.json") if _is_recent_elsewhere(directory / "owner.json") else None
+    except Timeout:
+        return _told(directory / "owner.json")
+
+
+def _is_recent_elsewhere(owner: Path) -> bool:
+    touched = _touched(owner)
+    on_another_host = _owner(owner).get("host") not in (None, platform.node())
+    return on_another_host and touched is not None and time.time() - touched / 1e9 < SILENCE_SECONDS
+
+
+def _beat(owner: Path, stop: threading.Event) -> None:
+    while not stop.wait(HEARTBEAT_SECONDS):
+        try:
+            os.utime(owner)
+        except OSError:  # a full or vanished disk ends the run where it writes, not here
+            continue
+
+
+def _beats_on_another_host(owner: Path) -> bool:
+    """Watch the file of an owner on another host for as long as a living one could be silent."""
+    if _owner(owner).get("host") in (None, platform.node()):
+        return False  # nobody, or a process of this host that lost its lock by dying
+    first = _touched(owner)
+    end = time.monotonic() + SILENCE_SECONDS
+    while time.monotonic() < end:
+        time.sleep(HEARTBEAT_SECONDS / 10)
+        if _touched(owner) != first:
+            return owner.exists()
+    return False
+
+
+def _touched(owner: Path) -> int | None:
+    try:
+        return owner.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def _owner(owner: Path) -> dict[str, object]:
+    try:
+        content = json.loads(owner.read_text())
+    except (OSError, ValueError):  # being written, or gone in between
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _told(owner: Path) -> str:
+    known = _owner(owner)
+    return f"is being trained by process {known.get('process', '?')} on host {known.get('host', '?')}"

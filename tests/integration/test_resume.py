@@ -1,0 +1,173 @@
+"""Runs and sweeps that are stopped, killed or disturbed end with the bytes of those that were left alone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Command, record_of
+
+Runs = Callable[[str], list[Path]]
+
+RUN = ("experiment=demo", "hydra.mode=RUN", "normalizer=tf_nn", "steps=90", "observe.train_batch.every=5")
+SWEEP = ("experiment=demo", "normalizer=none,tf_layers", "seed=0,1", "steps=40", "observe.train_batch.every=5")
+
+# Checkpoints as often as a test needs them, which no user does.
+OFTEN = "import normlab.training.checkpoints as c; c.SHORTEST_INTERVAL_SECONDS = 0.2; c.SHARE_OF_TIME = 1.0; "
+
+
+def started(tmp_path: Path, *arguments: str) -> "subprocess.Popen[str]":
+    program = f"{OFTEN}from normlab.app import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+    )
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The outputs of the run and of the sweep, each made in one go."""
+    place = tmp_path_factory.mktemp("undisturbed")
+    for arguments in (RUN, SWEEP):
+        subprocess.run([sys.executable, "-m", "normlab", *arguments], cwd=place, check=True, capture_output=True)
+    return place
+
+
+def assert_as_undisturbed(run: Path, undisturbed: Path) -> None:
+    reference = undisturbed / "outputs" / "demo" / "runs" / run.name
+    assert record_of(run)["status"] == "finished"
+    assert (run / "metrics.csv").read_bytes() == (reference / "metrics.csv").read_bytes()
+    assert record_of(run)["metrics"] == record_of(reference)["metrics"]
+
+
+def test_a_run_killed_again_and_again_ends_as_if_it_had_never_stopped(
+    normlab: Command, runs: Runs, tmp_path: Path, undisturbed: Path
+) -> None:
+    for kill in range(2):
+        process = started(tmp_path, *RUN)
+        wait_for(lambda: runs("demo") and (runs("demo")[0] / "checkpoints" / "last.ckpt").exists())
+        time.sleep(0.3 + 4 * kill)
+        process.kill()
+        process.wait()
+    finished = normlab(*RUN)
+    assert finished.returncode == 0, finished.stderr
+    assert "goes on after update" in finished.stdout
+    assert_as_undisturbed(runs("demo")[0], undisturbed)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_step_writes_a_checkpoint_and_says_so(
+    normlab: Command, runs: Runs, tmp_path: Path, undisturbed: Path, number: signal.Signals, status: int
+) -> None:
+    process = started(tmp_path, *RUN)
+    wait_for(lambda: runs("demo") and (runs("demo")[0] / "metrics.csv").exists())
+    time.sleep(1)
+    process.send_signal(number)
+    told, _ = process.communicate(timeout=10)
+    assert process.returncode == status, told
+    (run,) = runs("demo")
+    assert record_of(run)["status"] == "interrupted"
+    assert "interrupted; asked for again, it goes on from its checkpoint" in told
+    assert "Traceback" not in told
+    assert normlab(*RUN).returncode == 0
+    assert_as_undisturbed(run, undisturbed)
+
+
+def test_of_two_processes_given_one_run_one_trains_and_the_other_leaves(
+    normlab: Command, runs: Runs, tmp_path: Path
+) -> None:
+    process = started(tmp_path, *RUN)
+    wait_for(lambda: runs("demo") and (runs("demo")[0] / "owner.json").exists())
+    second = normlab(*RUN)
+    assert second.returncode == 0
+    assert f"is being trained by process {process.pid} on host" in second.stdout
+    process.communicate(timeout=120)
+    assert record_of(*runs("demo"))["status"] == "finished"
+
+
+def test_a_worker_that_is_killed_costs_its_own_run_which_the_same_command_makes_up_for(
+    normlab: Command, runs: Runs, tmp_path: Path, undisturbed: Path
+) -> None:
+    process = started(tmp_path, *SWEEP)
+    wait_for(lambda: any((run / "owner.json").exists() for run in runs("demo")))
+    victim = next(run for run in runs("demo") if (run / "owner.json").exists())
+    owner = int((victim / "owner.json").read_text().split('"process": ')[1].split("}")[0])
+    os.kill(owner, signal.SIGKILL)
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert f"outputs/demo/runs/{victim.name}: its process died" in told
+    assert [record_of(run)["status"] for run in runs("demo")].count("finished") == 3
+    again = normlab(*SWEEP)
+    assert again.returncode == 0, again.stderr
+    assert "3 skipped of 4 runs" in again.stdout
+    for run in runs("demo"):
+        assert_as_undisturbed(run, undisturbed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_sweep_whose_driver_is_stopped_leaves_no_worker_behind_and_can_be_asked_for_again(
+    normlab: Command, runs: Runs, tmp_path: Path, undisturbed: Path, number: signal.Signals
+) -> None:
+    process = started(tmp_path, *SWEEP)
+    wait_for(lambda: sum((run / "metrics.csv").exists() for run in runs("demo")) == 2)
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
+    wait_for(lambda: not any(is_owned(run) for run in runs("demo")), seconds=10)
+    assert normlab(*SWEEP).returncode == 0
+    for run in runs("demo"):
+        assert_as_undisturbed(run, undisturbed)
+
+
+def is_owned(run: Path) -> bool:
+    from normlab.ownership import owner_of
+
+    return owner_of(run) is not None
+
+
+def test_a_run_that_diverges_ends_at_once_with_its_step_and_is_a_result(normlab: Command, runs: Runs) -> None:
+    command = ("data=digits", "optimizer.lr=1e30", "steps=200")
+    finished = normlab(*command)
+    assert finished.returncode == 0
+    record = record_of(*runs("single"))
+    assert record["status"] == "diverged"
+    assert 1 < record["diverged_at"] < 10
+    assert f"diverged, the loss of update {record['diverged_at']} is not finite" in finished.stdout
+    assert "is diverged already" in normlab(*command).stdout
+
+
+def test_force_makes_a_finished_run_anew_and_keeps_the_old_one(normlab: Command, runs: Runs) -> None:
+    command = ("data=digits", "steps=5")
+    normlab(*command)
+    assert "is made anew" in normlab(*command, "force=true").stdout
+    old, new = sorted(runs("single"), key=lambda run: run.name, reverse=True)
+    assert old.name == f"{new.name}.old1"
+    assert (old / "metrics.csv").read_bytes() == (new / "metrics.csv").read_bytes()
+
+
+@pytest.mark.parametrize("content", ["{", '{"run_id": "another"}', '{"version": 99}'])
+def test_a_record_that_is_none_of_this_run_is_refused_and_kept(normlab: Command, runs: Runs, content: str) -> None:
+    normlab("data=digits", "steps=5")
+    (run,) = runs("single")
+    (run / "run.json").write_text(content)
+    refused = normlab("data=digits", "steps=5")
+    assert refused.returncode == 1
+    assert f"{run.name}/run.json" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert (run / "run.json").read_text() == content
