@@ -11,7 +11,7 @@ test: .venv/installed
 	$(RUN)/ruff check src tests benchmarks
 	$(RUN)/ruff format --check src tests benchmarks
 	$(RUN)/mypy
-	$(RUN)/pytest --numprocesses auto
+	$(RUN)/pytest --numprocesses auto --dist loadfile --durations 12
 
 published: .venv/installed
 	$(RUN)/pytest --numprocesses auto -m published

@@ -58,7 +58,7 @@ def run_in_processes(work: Callable[[int, Any], Any], jobs: Sequence[Any], worke
         request.when_asked = lambda: _ask_to_stop(busy)
         while (waiting or busy) and request.signal is None:
             while waiting and len(busy) < workers:
-                busy.append(_hand(waiting.popleft(), idle.pop() if idle else _start(payload)))
+                busy.append(_hand(waiting.popleft(), idle, payload))
             for pipe in wait([worker.pipe for worker in busy], timeout=0.5):
                 worker = next(worker for worker in busy if worker.pipe is pipe)
                 busy.remove(worker)
@@ -80,10 +80,16 @@ def _start(payload: bytes) -> Worker:
     return Worker(process, here, -1)
 
 
-def _hand(numbered_job: tuple[int, Any], worker: Worker) -> Worker:
-    worker.job = numbered_job[0]
-    worker.pipe.send(numbered_job)
-    return worker
+def _hand(numbered_job: tuple[int, Any], idle: list[Worker], payload: bytes) -> Worker:
+    """Give a job to an idle worker that still lives, or else to a new one; return it."""
+    while True:
+        worker = idle.pop() if idle else _start(payload)
+        worker.job = numbered_job[0]
+        try:
+            worker.pipe.send(numbered_job)
+        except OSError:  # it died meanwhile
+            continue
+        return worker
 
 
 def _outcome(worker: Worker) -> Outcome:

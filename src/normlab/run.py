@@ -178,22 +178,22 @@ def _fit_and_evaluate(
     elif module.updates < settings["steps"]:
         record.status = "interrupted"
     else:
-        record.metrics = _final_metrics(settings["evaluate"], parts, trainer)
+        record.metrics = _final_metrics(settings["evaluate"], parts, trainer, module.updates)
         record.status = "finished"
         _log_first_running_means(parts.network)
     tensorboard.end_session()
     table.close()
 
 
-def _final_metrics(evaluate: Mapping[str, Any], parts: Parts, trainer: pl.Trainer) -> dict[str, float]:
+def _final_metrics(evaluate: Mapping[str, Any], parts: Parts, trainer: pl.Trainer, updates: int) -> dict[str, float]:
     """Score whole splits, and the first test images one at a time, after the last update."""
     metrics: dict[str, float] = {}
     for name in evaluate["splits"]:
         found = score(parts.network, parts.objective, in_passes(getattr(parts.splits, name), parts.preprocess))
         metrics |= {f"{name}/loss": found.loss, f"{name}/accuracy": found.accuracy}
-        observed = name in parts.schedules and parts.schedules[name].is_due(trainer.global_step)
+        observed = name in parts.schedules and parts.schedules[name].is_due(updates)
         if not observed:
-            log_score(trainer, name, found, trainer.global_step)
+            log_score(trainer, name, found, updates)
     count = evaluate["one_by_one"]
     if count:
         # Fails where population statistics are wrong: alone, an image has no batch to hide behind.
@@ -202,7 +202,7 @@ def _final_metrics(evaluate: Mapping[str, Any], parts: Parts, trainer: pl.Traine
         found = score(parts.network, parts.objective, in_passes(first, parts.preprocess, size=1))
         metrics["test/one_by_one_accuracy"] = found.accuracy
         for logger in trainer.loggers:
-            logger.log_metrics({"test/one_by_one_accuracy": found.accuracy}, trainer.global_step)
+            logger.log_metrics({"test/one_by_one_accuracy": found.accuracy}, updates)
     return metrics
 
 

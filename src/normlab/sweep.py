@@ -62,6 +62,9 @@ def summarize(planned: Sequence[PlannedRun]) -> str | None:
     records = [(run, run.record) for run in planned]
     finished = [(run.settings, record) for run, record in records if record and record.status == "finished"]
     print_summary(finished, experiment_directory(planned[0].settings, planned[0].choices), sys.stdout)
+    for _, record in records:
+        if record is not None and record.status == "diverged":
+            print(f"{record.run_id} diverged: the loss of update {record.diverged_at} is not finite")
     unfinished = [(run, record) for run, record in records if record is None or not record.is_result]
     elsewhere = [run for run, _ in unfinished if owner_of(run.directory.path)]
     for run in elsewhere:

@@ -1,6 +1,7 @@
 """Both documents on real MNIST: every claim of theirs, and how far their figures lie from ours.
 
-By default one seed of each network (about 4 minutes on one core); `pytest -m published` takes the seeds named there.
+By default one seed of each network, cut short where a claim allows it (about 3 minutes on one core);
+`pytest -m published` takes the seeds named there (about 12 minutes).
 """
 
 from collections.abc import Callable
@@ -56,16 +57,28 @@ def test_the_perceptron_reaches_the_published_end_with_and_without_normalization
         assert record["metrics"]["train/loss"] == pytest.approx(published["train/loss"], abs=0.012)
 
 
-@seeds("0,1")
-def test_the_convolutional_network_reaches_the_published_end_and_slim_lags_in_inference(
-    normlab: Command, runs: Runs, mnist_root: Path, seed: str
+def test_inference_of_the_convolutional_network_lags_with_slim_after_a_thousand_updates(
+    normlab: Command, runs: Runs, mnist_root: Path
 ) -> None:
-    finished = normlab("experiment=convnet", f"seed={seed}", f"data.root={mnist_root}")
+    # The published run in its first fifth, which is all that this claim is about.
+    finished = normlab(
+        "experiment=convnet", "seed=0", "steps=1000", "evaluate.splits=[test]", f"data.root={mnist_root}"
+    )
     assert finished.returncode == 0, finished.stderr
-    found = runs("convnet")
-    for run in found:
+    assert_slim_lags(runs("convnet"))
+
+
+@pytest.mark.published
+def test_the_convolutional_network_reaches_the_published_end(normlab: Command, runs: Runs, mnist_root: Path) -> None:
+    finished = normlab("experiment=convnet", "seed=0,1", f"data.root={mnist_root}")
+    assert finished.returncode == 0, finished.stderr
+    for run in runs("convnet"):
         record = record_of(run)
         published = record["published"][record["choices"]["normalizer"]]
         assert record["metrics"]["test/accuracy"] == pytest.approx(published["test/accuracy"], abs=0.006)
+    assert_slim_lags(runs("convnet"))
+
+
+def assert_slim_lags(found: list[Path]) -> None:
     for slim, none in zip(of("slim", found), of("none", found), strict=True):
         assert curves_of(slim)["train_batch/loss"][1000] >= 10 * curves_of(none)["train_batch/loss"][1000]

@@ -1,5 +1,6 @@
 """The harness trains exactly as a loop written by hand does, and observes what that loop would."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,15 @@ def test_a_compiled_network_trains_to_the_same_end(tmp_path: Path) -> None:
         )
         ends.append(run(settings, choices).metrics["val/loss"])
     assert ends[0] == pytest.approx(ends[1], rel=1e-4)
+
+
+def test_a_run_killed_between_its_last_checkpoint_and_its_record_ends_the_same(tmp_path: Path) -> None:
+    settings, choices = composed("data=digits", "steps=6", "observe.val.first=3", f"output_root={tmp_path}")
+    run(settings, choices)
+    directory = RunDirectory(next(tmp_path.glob("single/runs/*")))
+    whole, record = directory.metrics.read_bytes(), directory.read()
+    assert record is not None
+    directory.write(replace(record, status="running", metrics={}))
+    directory.metrics.write_bytes(whole + b"7,val/lo")
+    assert run(settings, choices).metrics == record.metrics
+    assert directory.metrics.read_bytes() == whole

@@ -54,7 +54,12 @@ class Checkpoints(pl.Callback):
             self.save(pl_module)
 
     def save(self, module: Classifier) -> None:
-        """Write a checkpoint; where the disk does not take it, warn, and the ones before stay."""
+        """Write a checkpoint; where the disk does not take it, warn, and the ones before stay.
+
+        A diverged network is not kept: a run cut short after that is to diverge again, at the same update.
+        """
+        if module.diverged_at is not None:
+            return
         start = time.monotonic()
         content: Checkpoint = {
             "run_id": self.directory.path.name,

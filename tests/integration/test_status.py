@@ -1,0 +1,41 @@
+"""`normlab-status` tells the state of runs from their records alone."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from .conftest import Command
+
+
+def status(place: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    program = "from normlab.status import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=place, capture_output=True, text=True, check=False
+    )
+
+
+def test_it_counts_runs_by_status_and_names_those_that_are_not_finished(normlab: Command, tmp_path: Path) -> None:
+    normlab("experiment=demo", "normalizer=none", "seed=0,1,2", "steps=4")
+    first, second, _ = sorted(tmp_path.glob("outputs/demo/runs/*"))
+    for run, changes in ((first, {"status": "running"}), (second, {"status": "diverged", "diverged_at": 3})):
+        record = json.loads((run / "run.json").read_text())
+        (run / "run.json").write_text(json.dumps(record | changes))
+    told = status(tmp_path, "outputs")
+    assert told.returncode == 1
+    assert "1 finished, 1 diverged, 1 died" in told.stdout
+    assert first.name in told.stdout
+    assert "4 of 4" in told.stdout
+    assert "the loss of update 3 is not finite" in told.stdout
+
+
+def test_a_place_without_runs_is_told(tmp_path: Path) -> None:
+    told = status(tmp_path, "outputs")
+    assert told.returncode == 1
+    assert told.stderr.startswith("there are no runs below what was named")
+
+
+def test_it_imports_no_torch() -> None:
+    program = "import sys, normlab.status; print({'torch', 'pytorch_lightning', 'hydra'} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout == "set()\n"
