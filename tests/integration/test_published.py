@@ -4,6 +4,7 @@ By default one seed of each network, cut short where a claim allows it (about 3 
 `pytest -m published` takes the seeds named there (about 12 minutes).
 """
 
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,11 +51,13 @@ def test_the_perceptron_reaches_the_published_end_with_and_without_normalization
 ) -> None:
     finished = normlab("experiment=mlp", f"seed={seed}", f"data.root={mnist_root}")
     assert finished.returncode == 0, finished.stderr
-    for run in runs("mlp"):
-        record = record_of(run)
-        published = record["published"][record["choices"]["normalizer"]]
-        assert record["metrics"]["train/accuracy"] == pytest.approx(published["train/accuracy"], abs=0.005)
-        assert record["metrics"]["train/loss"] == pytest.approx(published["train/loss"], abs=0.012)
+    for variant in ("none", "batch_norm_1d"):
+        records = [record_of(run) for run in of(variant, runs("mlp"))]
+        published = records[0]["published"][variant]
+        for metric, tolerance in (("train/accuracy", 0.005), ("train/loss", 0.012)):
+            # Over the seeds: with averages that keep a tenth of the past, one run's end hangs on its last batches.
+            mean = statistics.mean(record["metrics"][metric] for record in records)
+            assert mean == pytest.approx(published[metric], abs=tolerance)
 
 
 def test_inference_of_the_convolutional_network_lags_with_slim_after_a_thousand_updates(
