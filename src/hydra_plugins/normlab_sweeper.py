@@ -57,7 +57,8 @@ class AblationSweeper(BasicSweeper):
                 log.error("%s", result._return_value)
         unfinished = summarize(planned)
         if stopped is not None:
-            print(unfinished, file=sys.stderr)
+            if unfinished is not None:
+                print(unfinished, file=sys.stderr)
             raise stopped
         if unfinished is not None:
             raise ConfigurationError(unfinished)

@@ -24,11 +24,8 @@ def main(config: DictConfig) -> str:
     try:
         settings = validated(config)
 
-        from normlab.run import (
-            RunFailedError,
-            RunInterrupted,
-            run,
-        )  # imports torch, which a wrong value need not wait for
+        # Imports torch, which a wrong value need not wait for.
+        from normlab.run import RunFailedError, RunInterrupted, run
 
         try:
             return run(settings, HydraConfig.get().runtime.choices, progress=alone and sys.stderr.isatty()).status

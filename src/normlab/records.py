@@ -43,6 +43,11 @@ class Record:
         """Whether there is nothing left to do: the run finished, or diverged, which is a result too."""
         return self.status in ("finished", "diverged")
 
+    @property
+    def reason(self) -> str:
+        """The last line of the error, which names its type and message; empty where there is none."""
+        return (self.error or "").strip().rpartition("\n")[2]
+
 
 @dataclass(frozen=True)
 class RunDirectory:

@@ -55,13 +55,13 @@ def state_of(directory: RunDirectory) -> tuple[str, str, str]:
 def _why(record: Record) -> str:
     if record.diverged_at is not None:
         return f"the loss of update {record.diverged_at} is not finite"
-    return (record.error or "").strip().rpartition("\n")[2]
+    return record.reason
 
 
 def _updates_observed(directory: RunDirectory) -> int:
     """Return the step of the last whole row of the metrics."""
     try:
-        rows = directory.metrics.read_text().splitlines()[1:]
+        rows = directory.metrics.read_text().rpartition("\n")[0].splitlines()[1:]
     except OSError:
         return 0
     return int(rows[-1].split(",")[0]) if rows else 0

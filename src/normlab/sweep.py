@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from normlab.config import experiment_directory, identity, run_directory, run_id
@@ -21,7 +22,7 @@ class PlannedRun:
     settings: dict[str, Any]
     choices: Mapping[str, Any]
 
-    @property
+    @cached_property  # its name is a hash over the settings, and the progress asks for it every second
     def directory(self) -> RunDirectory:
         return RunDirectory(run_directory(self.settings, self.choices))
 
@@ -66,10 +67,13 @@ def summarize(planned: Sequence[PlannedRun]) -> str | None:
         if record is not None and record.status == "diverged":
             print(f"{record.run_id} diverged: the loss of update {record.diverged_at} is not finite")
     unfinished = [(run, record) for run, record in records if record is None or not record.is_result]
-    elsewhere = [run for run, _ in unfinished if owner_of(run.directory.path)]
-    for run in elsewhere:
-        log.info("%s %s", run.directory.path.name, owner_of(run.directory.path))
-    failed = [f"  {run.directory.path}: {_fate(record)}" for run, record in unfinished if run not in elsewhere]
+    failed = []
+    for run, record in unfinished:
+        owner = owner_of(run.directory.path)
+        if owner is None:
+            failed.append(f"  {run.directory.path}: {_fate(record)}")
+        else:
+            log.info("%s %s", run.directory.path.name, owner)
     if not failed:
         return None
     told = f"{len(failed)} of {len(planned)} runs did not finish; the same command goes on with them:"
@@ -81,5 +85,4 @@ def _fate(record: Record | None) -> str:
         return "never started"
     if record.status == "running":
         return "its process died"
-    told = (record.error or "").strip().splitlines()
-    return f"{record.status}, {told[-1]}" if told else record.status
+    return f"{record.status}, {record.reason}" if record.reason else record.status
