@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin
 
-.PHONY: demo test published bench
+.PHONY: demo test cluster published bench
 
 demo: .venv/installed
 	$(RUN)/normlab experiment=demo
@@ -13,11 +13,15 @@ test: .venv/installed
 	$(RUN)/mypy
 	$(RUN)/pytest --numprocesses auto --dist loadfile --durations 12
 
+cluster: .venv/installed
+	$(RUN)/pytest -m cluster --durations 12
+
 published: .venv/installed
 	$(RUN)/pytest --numprocesses auto -m published
 
 bench: .venv/installed
 	$(RUN)/python benchmarks/harness_against_loop.py
+	$(RUN)/python benchmarks/sweeps.py
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -27,6 +27,8 @@ def imported(file: Path) -> set[str]:
         ("normalizers", {"pytorch_lightning", "hydra", "omegaconf", "normlab.data", "normlab.run", "normlab.config"}),
         ("models", {"pytorch_lightning", "hydra", "omegaconf", "normlab.data", "normlab.run", "normlab.config"}),
         ("data", {"pytorch_lightning", "hydra", "omegaconf", "normlab.run", "normlab.config", "normlab.models"}),
+        ("training", {"normlab.launching", "normlab.run", "normlab.sweep", "hydra_plugins"}),
+        ("launching", {"normlab.run", "normlab.training", "normlab.assembly", "pytorch_lightning"}),
         ("report", {"torch", "pytorch_lightning", "normlab.run", "normlab.training", "normlab.models", "normlab.data"}),
         (".", {"normlab.app"}),
     ],

@@ -34,6 +34,31 @@ def test_a_key_that_cannot_change_the_result_leaves_the_run_id(override: str) ->
     assert identify("data=mnist", override) == identify("data=mnist")
 
 
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (("data=digits",), "mlp-none-seed0-ba545c36"),
+        (("experiment=demo", "hydra.mode=RUN"), "deep_cnn-none-seed0-828d891a"),
+        (("experiment=deep_cnn", "normalizer=tf_nn", "seed=3"), "deep_cnn-tf_nn-seed3-a5fdb370"),
+    ],
+    ids=str,
+)
+def test_a_run_of_one_process_is_called_what_it_was_before_there_were_several(
+    overrides: tuple[str, ...], expected: str
+) -> None:
+    assert identify(*overrides) == expected
+    assert identify(*overrides, "accelerator.processes=1", "sync_statistics=false") == expected
+
+
+def test_of_several_processes_their_number_and_the_synchronization_of_statistics_change_the_run_id() -> None:
+    runs = [
+        ("accelerator.processes=2",),
+        ("accelerator.processes=4",),
+        ("accelerator.processes=2", "sync_statistics=false"),
+    ]
+    assert len({identify("data=digits"), *(identify("data=digits", *overrides) for overrides in runs)}) == 4
+
+
 def test_equal_numbers_written_differently_are_the_same_run() -> None:
     assert identify("data=digits", "optimizer.lr=1") == identify("data=digits", "optimizer.lr=1.0")
 

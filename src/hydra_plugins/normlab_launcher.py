@@ -1,31 +1,29 @@
-"""Hydra's launcher for one machine: as many runs at once as there are cores, each in a process that may die."""
+"""Hydra's launchers for processes of this machine, for Slurm and for Ray: how Hydra finds what starts the runs."""
 
 import logging
 import os
-from collections.abc import Sequence
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
-from hydra.errors import CompactHydraException
+from hydra.core.utils import JobReturn, configure_log
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from normlab.launching.jobs import Work
+    from normlab.launching.workers import Outcome
 
 log = logging.getLogger(__name__)
 
 
-class ProcessLauncher(Launcher):
-    """Runs the jobs of a sweep in worker processes.
+class OutcomeLauncher(Launcher):
+    """Runs all jobs of a sweep, and returns one whose process died as failed instead of ending with it.
 
-    Args:
-        workers: how many at once; null for one per core that this process may use.
+    Hydra loads each plugin at every start of any Hydra command, so what is heavy is imported when launching.
     """
-
-    def __init__(self, workers: int | None = None) -> None:
-        # What this process may use, where the system tells (macOS does not), else all there is.
-        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.workers = workers or usable
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context = hydra_context
@@ -33,51 +31,110 @@ class ProcessLauncher(Launcher):
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run all jobs; one whose process died comes back as failed."""
-        from normlab.processes import run_in_processes
+        """Raises SystemExit where Ctrl-C or SIGTERM ended it, ConfigurationError where jobs cannot be started."""
+        from normlab.config import ConfigurationError
+        from normlab.launching.jobs import composed_jobs, job_return, work_of
 
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            raise ConfigurationError(
+                "each run of this sweep is to be made by the processes that torchrun or the like has started"
+                " (WORLD_SIZE in the environment), so one after another: choose hydra/launcher=basic"
+            )
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        workers = min(self.workers, len(job_overrides))
-        log.info("Launching %d runs, %d at once", len(job_overrides), workers)
-        job = _Job(self.hydra_context, self.task_function, self.config, Singleton.get_state(), initial_job_idx)
-        returns = []
-        for overrides, outcome in zip(job_overrides, run_in_processes(job, job_overrides, workers), strict=True):
-            result = JobReturn(overrides=overrides, status=JobStatus.COMPLETED)
-            result.return_value = outcome.value
-            if outcome.error is not None:
-                result.status = JobStatus.FAILED
-                result.return_value = CompactHydraException(outcome.error)
-            returns.append(result)
-        return returns
+        log.info("Launching %d runs", len(job_overrides))
+        jobs = composed_jobs(self.hydra_context, self.config, job_overrides, initial_job_idx)
+        outcomes = self.outcomes(work_of(self.hydra_context, self.task_function), jobs)
+        return [job_return(overrides, outcome) for overrides, outcome in zip(job_overrides, outcomes, strict=True)]
+
+    @abstractmethod
+    def outcomes(self, work: "Work", jobs: Iterable[DictConfig]) -> "list[Outcome]":
+        """Return the outcomes of `work(job)`, in the order of the jobs."""
 
 
-class _Job:
-    """What a worker does with the overrides of one job; everything in it travels to the worker."""
+class ProcessLauncher(OutcomeLauncher):
+    """Worker processes on this machine.
+
+    Args:
+        workers: how many at once; null for as many as there are cores, or GPUs where runs use these, for their runs.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers
+
+    def outcomes(self, work: "Work", jobs: Iterable[DictConfig]) -> "list[Outcome]":
+        from normlab.launching.jobs import gpus_for_workers, runs_at_once
+        from normlab.launching.workers import run_in_processes
+
+        accelerator = self.config.accelerator
+        places = [{"CUDA_VISIBLE_DEVICES": gpus} for gpus in gpus_for_workers(accelerator.kind, accelerator.processes)]
+        workers = self.workers or len(places) or runs_at_once(accelerator.processes)
+        log.info("At most %d at once", workers)
+        return run_in_processes(work, jobs, workers, places)
+
+
+class SubmititLauncher(OutcomeLauncher):
+    """Jobs of Slurm, or of submitit's processes on this machine.
+
+    hydra-submitit-launcher leaves a sweep at its first job without a result, and submits again what a driver that
+    was killed had submitted; this one does neither. It takes the same settings.
+
+    Args:
+        cluster: "slurm" or "local".
+        submitit_folder: for the jobs and what they print; on Slurm, on a file system that all nodes share.
+        at_once: how many jobs may be submitted at a time; null for as many as this machine has cores for.
+        max_num_timeout: how often a job may reach its time limit, be queued again and go on.
+        parameters: of submitit's executor, such as `timeout_min`, `nodes` and `partition`.
+    """
 
     def __init__(
         self,
-        hydra_context: HydraContext,
-        task_function: TaskFunction,
-        config: DictConfig,
-        singletons: Any,
-        first_number: int,
+        cluster: str,
+        submitit_folder: str,
+        at_once: int | None = None,
+        max_num_timeout: int = 3,
+        **parameters: Any,
     ) -> None:
-        self.hydra_context = hydra_context
-        self.task_function = task_function
-        self.config = config
-        self.singletons = singletons
-        self.first_number = first_number
+        self.cluster = cluster
+        self.folder = Path(submitit_folder).expanduser().absolute()
+        self.at_once = at_once
+        self.max_num_timeout = max_num_timeout
+        self.parameters = parameters
 
-    def __call__(self, number: int, overrides: Sequence[str]) -> Any:
-        setup_globals()
-        Singleton.set_state(self.singletons)
-        composed = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
-        with open_dict(composed):
-            composed.hydra.job.id = composed.hydra.job.num = self.first_number + number
-        return run_job(
-            hydra_context=self.hydra_context,
-            task_function=self.task_function,
-            config=composed,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-        ).return_value
+    def outcomes(self, work: "Work", jobs: Iterable[DictConfig]) -> "list[Outcome]":
+        from normlab.config import ConfigurationError
+        from normlab.launching.jobs import runs_at_once
+
+        try:
+            from normlab.launching.cluster_jobs import run_as_jobs
+            from normlab.launching.clusters import cluster_named
+        except ImportError as error:
+            raise ConfigurationError(f"{error}: pip install 'normlab[slurm]'") from error
+
+        cluster = cluster_named(self.cluster, self.folder, self.max_num_timeout, self.parameters)
+        return run_as_jobs(work, jobs, cluster, self.at_once or runs_at_once(self.config.accelerator.processes))
+
+
+class RayLauncher(OutcomeLauncher):
+    """Tasks of a Ray cluster.
+
+    Args:
+        address: "HOST:PORT" of its head; null for the one that `RAY_ADDRESS` names, or else one started here.
+        num_cpus: cores that a run takes; null for one per process of it.
+        num_gpus: GPUs that a run takes.
+    """
+
+    def __init__(self, address: str | None = None, num_cpus: float | None = None, num_gpus: float = 0) -> None:
+        self.address = address
+        self.num_cpus = num_cpus
+        self.num_gpus = num_gpus
+
+    def outcomes(self, work: "Work", jobs: Iterable[DictConfig]) -> "list[Outcome]":
+        from normlab.config import ConfigurationError
+
+        try:
+            from normlab.launching.ray_tasks import run_as_tasks
+        except ImportError as error:
+            raise ConfigurationError(f"{error}: pip install 'normlab[ray]'") from error
+
+        num_cpus = self.num_cpus or self.config.accelerator.processes
+        return run_as_tasks(work, jobs, self.address, num_cpus, self.num_gpus)

@@ -16,6 +16,7 @@ from normlab.data import BatchStream, DataError, Splits
 from normlab.data.preprocessing import fitted
 from normlab.evaluation import Objective
 from normlab.models import initialize
+from normlab.normalizers import synchronize
 from normlab.training.observers import Schedule, schedules
 
 
@@ -35,10 +36,13 @@ class Parts:
     callbacks: list[pl.Callback]
 
 
-def assemble(settings: Mapping[str, Any]) -> Parts:
-    """Build everything that a run needs and writes nothing, so that a mistake shows before there is a trace of it."""
+def assemble(settings: Mapping[str, Any], local_rank: int = 0) -> Parts:
+    """Build everything that a run needs and writes nothing, so that a mistake shows before there is a trace of it.
+
+    `local_rank` is this process's number among those of the run on this machine. Raises ConfigurationError.
+    """
     accelerator = settings["accelerator"]
-    device = _device(accelerator["kind"])
+    device = _device(accelerator["kind"], local_rank)
     if accelerator["threads"] is not None:
         torch.set_num_threads(accelerator["threads"])
     seed = settings["seed"]
@@ -55,6 +59,8 @@ def assemble(settings: Mapping[str, Any]) -> Parts:
             normalizer=_factory(settings, "normalizer"),
         )
         initialize(network, seed, _build(settings, "initializer"), _build(settings, "convolution_initializer"))
+        if accelerator["processes"] > 1 and settings["sync_statistics"]:
+            synchronize(network)
         optimizer = _factory(settings, "optimizer")
         optimizer(network.parameters())
         batches = BatchStream(splits.train, preprocess, settings["batch_size"], settings["steps"], seed)
@@ -98,7 +104,7 @@ def _factory(settings: Mapping[str, Any], group: str) -> Callable[..., Any]:
     return partial(get_object(settings[group]["_target_"]), **instantiate(keys, _convert_="all"))
 
 
-def _device(kind: str) -> torch.device:
+def _device(kind: str, local_rank: int) -> torch.device:
     if kind == "cpu" or (kind == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if not torch.cuda.is_available():
@@ -106,4 +112,5 @@ def _device(kind: str) -> torch.device:
             "accelerator=gpu, but torch finds no CUDA GPU here: check the driver with nvidia-smi and torch's build"
             " with torch.version.cuda, or use accelerator=cpu"
         )
-    return torch.device("cuda", 0)
+    # Launchers may also show each process its own GPU alone, which then is number 0.
+    return torch.device("cuda", local_rank % torch.cuda.device_count())

@@ -44,6 +44,7 @@ class Accelerator:
     threads: int | None = 1
     precision: str = "32-true"
     compile: bool = False
+    processes: int = 1
 
 
 @dataclass
@@ -63,6 +64,7 @@ class Config:
     objective: dict[str, Any] = MISSING
     optimizer: dict[str, Any] = MISSING
     accelerator: Accelerator = field(default_factory=Accelerator)
+    sync_statistics: bool = True  # of the processes of one run
     observe: dict[str, Observation | None] = field(default_factory=dict)
     evaluate: FinalEvaluation = field(default_factory=FinalEvaluation)
     published: dict[str, Any] = field(default_factory=dict)  # published figures, by normalizer
@@ -123,6 +125,10 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
         for parent in parents:
             node = node.get(parent) or {}
         node.pop(key, None)
+    accelerator = kept.get("accelerator", {})
+    if accelerator.get("processes", 1) == 1:  # the same run as before there were several
+        accelerator.pop("processes", None)
+        kept.pop("sync_statistics", None)
     return kept
 
 
@@ -175,6 +181,13 @@ def _validate(config: Mapping[str, Any]) -> None:
     _require_choice("accelerator.precision", config["accelerator"]["precision"], PRECISIONS)
     if config["accelerator"]["threads"] is not None:
         _require_between("accelerator.threads", config["accelerator"]["threads"], 1)
+    processes = config["accelerator"]["processes"]
+    _require_between("accelerator.processes", processes, 1)
+    if config["batch_size"] % processes:
+        raise ConfigurationError(
+            f"batch_size={config['batch_size']} cannot be shared evenly by accelerator.processes={processes}:"
+            f" choose a multiple of {processes}"
+        )
     for group in GROUPS:
         if config[group] is not None:
             _check_against_target(group, config[group])

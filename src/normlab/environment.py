@@ -20,7 +20,7 @@ PACKAGES = {
 }
 
 
-def describe(device: torch.device, precision: str) -> dict[str, Any]:
+def describe(device: torch.device, precision: str, processes: int) -> dict[str, Any]:
     """Return the `environment` of a record, as JSON data."""
     commit = _git("rev-parse", "HEAD")
     return {
@@ -34,6 +34,7 @@ def describe(device: torch.device, precision: str) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "precision": precision,
         "threads": torch.get_num_threads(),
+        "processes": processes,
     }
 
 

@@ -28,6 +28,9 @@ class Record:
     seconds: float | None = None
     """Wall-clock time of training with its observations, without start-up and final evaluation."""
     steps_per_second: float | None = None
+    statistics_batch: dict[str, int] = field(default_factory=dict)
+    """Block → from how many examples its normalizer takes its statistics in training, where it keeps averages of them:
+    the whole batch, or the part of it that one of several processes has."""
     environment: dict[str, Any] = field(default_factory=dict)
     published: dict[str, Any] = field(default_factory=dict)
     """The experiment's published figures, by normalizer."""

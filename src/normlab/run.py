@@ -6,24 +6,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import pytorch_lightning as pl
 from omegaconf import OmegaConf
-from torch import nn
+from pytorch_lightning.utilities import rank_zero_only
 
 from normlab.assembly import Parts, assemble
-from normlab.config import ConfigurationError, experiment_directory, identity, run_directory
-from normlab.data import Split
+from normlab.config import ConfigurationError, experiment_directory, run_directory
 from normlab.environment import describe
-from normlab.evaluation import in_passes, score
-from normlab.models.layers import named_normalizers
+from normlab.normalizers import statistics_batch
 from normlab.ownership import OwnedElsewhereError, ownership
 from normlab.records import Record, RunDirectory
 from normlab.stopping import StopRequest
-from normlab.training.checkpoints import Checkpoints, latest, restore
-from normlab.training.classifier import Classifier, stretches
-from normlab.training.loggers import CsvLogger, RunTensorBoardLogger, hyperparameters_of
-from normlab.training.observers import Observer, log_score
-from normlab.training.trainer import Stopping, trainer_for
+from normlab.training.fitting import fit_and_evaluate
+from normlab.training.follower import follow, followers
+from normlab.training.rendezvous import Rendezvous, joined
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +56,23 @@ def run(settings: dict[str, Any], choices: Mapping[str, Any], progress: bool = F
         RunInterrupted: after Ctrl-C or SIGTERM, once a checkpoint is written.
     """
     directory = RunDirectory(run_directory(settings, choices))
+    rendezvous = joined(settings["accelerator"]["processes"], directory.path.name)
+    if rendezvous is None:
+        return _lead(settings, choices, directory, None, progress)
+    with rendezvous.lasting():
+        if rendezvous.rank == 0:
+            return _lead(settings, choices, directory, rendezvous, progress)
+        return _follow(settings, choices, directory, rendezvous)
+
+
+def _lead(
+    settings: dict[str, Any],
+    choices: Mapping[str, Any],
+    directory: RunDirectory,
+    rendezvous: Rendezvous | None,
+    progress: bool,
+) -> Record:
+    """Make the run as the one process, or the first of those, that owns its directory and writes."""
     if not settings["force"] and (record := result_of(directory)) is not None:
         log.info("%s is %s already", record.run_id, record.status)
         return record
@@ -70,7 +82,8 @@ def run(settings: dict[str, Any], choices: Mapping[str, Any], progress: bool = F
             with ownership(directory.path):
                 log.info("%s is made anew: its directory is now %s", directory.path.name, directory.move_aside().name)
         with ownership(directory.path), StopRequest().listening() as request:
-            return result_of(directory) or _make(settings, choices, parts, directory, request, progress)
+            done = result_of(directory)
+            return done or _make(settings, choices, parts, directory, rendezvous, request, progress)
     except OwnedElsewhereError as elsewhere:
         log.info("%s %s", directory.path.name, elsewhere)
         return directory.read() or _new_record(directory, settings, choices, parts)
@@ -82,11 +95,32 @@ def run(settings: dict[str, Any], choices: Mapping[str, Any], progress: bool = F
 
 def result_of(directory: RunDirectory) -> Record | None:
     """Return the record of a run with nothing left to do. Raises ConfigurationError where it is not that run's."""
+    record = _record_in(directory)
+    return record if record is not None and record.is_result else None
+
+
+def _record_in(directory: RunDirectory) -> Record | None:
     try:
-        record = directory.read()
+        return directory.read()
     except ValueError as error:
         raise ConfigurationError(f"{error}\nMove the directory away to run it anew.") from error
-    return record if record is not None and record.is_result else None
+
+
+def _follow(
+    settings: dict[str, Any], choices: Mapping[str, Any], directory: RunDirectory, rendezvous: Rendezvous
+) -> Record:
+    """Train along with the process that makes the run, where there is anything to train; return what it recorded."""
+    with StopRequest().listening() as request:
+        try:
+            if rendezvous.hear("train"):
+                log.info("%s: process %d of %d", directory.path.name, rendezvous.rank, rendezvous.size)
+                follow(settings, rendezvous, request)
+                rendezvous.hear("ended")
+        except Exception as error:
+            raise RunFailedError(directory.path.name, error) from error
+    if request.signal is not None:
+        raise RunInterrupted(request.exit_status)
+    return _record_in(directory) or _new_record(directory, settings, choices, assemble(settings))
 
 
 def _new_record(
@@ -98,7 +132,8 @@ def _new_record(
         seed=settings["seed"],
         choices={group: choice for group, choice in choices.items() if choice and not group.startswith("hydra/")},
         steps=settings["steps"],
-        environment=describe(parts.device, settings["accelerator"]["precision"]),
+        statistics_batch=statistics_batch(parts.network, settings["batch_size"], settings["accelerator"]["processes"]),
+        environment=describe(parts.device, settings["accelerator"]["precision"], settings["accelerator"]["processes"]),
         published=settings["published"],
     )
 
@@ -108,10 +143,12 @@ def _make(
     choices: Mapping[str, Any],
     parts: Parts,
     directory: RunDirectory,
+    rendezvous: Rendezvous | None,
     request: StopRequest,
     progress: bool,
 ) -> Record:
     """Make the run in a directory that this process owns; whatever ends it stands in its record."""
+    rank_zero_only.rank = 0  # type: ignore[attr-defined]  # Lightning takes it from Slurm's variables, among others
     record = _new_record(directory, settings, choices, parts)
     directory.checkpoint.parent.mkdir(exist_ok=True)
     OmegaConf.save(OmegaConf.create(settings), directory.config)
@@ -119,7 +156,8 @@ def _make(
     with _log_file(directory):
         log.info("%s: %d updates on %s in %s", record.run_id, record.steps, parts.device, directory.path)
         try:
-            _fit_and_evaluate(settings, parts, directory, record, request, progress)
+            with followers(settings, rendezvous) as others:
+                fit_and_evaluate(settings, parts, directory, record, others, request, progress)
             directory.write(record)
         except BaseException as error:
             record.status = "failed" if isinstance(error, Exception) else "interrupted"
@@ -140,79 +178,6 @@ def _told(record: Record) -> str:
     if record.status == "diverged":
         return f"diverged, the loss of update {record.diverged_at} is not finite"
     return ", ".join(f"{name} {value:.4f}" for name, value in record.metrics.items())
-
-
-def _fit_and_evaluate(
-    settings: Mapping[str, Any],
-    parts: Parts,
-    directory: RunDirectory,
-    record: Record,
-    request: StopRequest,
-    progress: bool,
-) -> None:
-    """Train, from a checkpoint where there is one, measure the whole splits at the end, and complete the record."""
-    precision = settings["accelerator"]["precision"]
-    module = Classifier(parts.network, parts.objective, parts.optimizer, parts.batches, precision)
-    found = latest(directory)
-    if found is not None:
-        restore(module, found)
-        log.info("%s goes on after update %d", record.run_id, module.updates)
-    if settings["accelerator"]["compile"]:
-        parts.network.compile()  # the network alone: a compiled LightningModule cannot log
-    table = CsvLogger(directory.metrics, found["metrics_size"] if found else 0)
-    hyperparameters = hyperparameters_of(record.choices, identity(settings))
-    tensorboard = RunTensorBoardLogger(directory.path, hyperparameters, module.updates)
-    tensorboard.start_session()
-    observer = Observer(parts.schedules, parts.splits, parts.preprocess, parts.test_batches)
-    checkpoints = Checkpoints(directory, found["seconds"] if found else 0.0)
-    callbacks = [observer, *parts.callbacks, Stopping(request), checkpoints]
-    trainer = trainer_for(parts.device, directory.path, callbacks, [table, tensorboard], progress, settings["trainer"])
-    trainer.fit(module, stretches(module.updates, settings["steps"], observer.is_due))
-    module.to(parts.device)  # Lightning leaves a network on the CPU after fitting
-
-    checkpoints.save(module)
-    record.seconds = checkpoints.seconds
-    record.steps_per_second = module.updates / record.seconds
-    if module.diverged_at is not None:
-        record.status, record.diverged_at = "diverged", module.diverged_at
-    elif module.updates < settings["steps"]:
-        record.status = "interrupted"
-    else:
-        record.metrics = _final_metrics(settings["evaluate"], parts, trainer, module.updates)
-        record.status = "finished"
-        _log_first_running_means(parts.network)
-    tensorboard.end_session()
-    table.close()
-
-
-def _final_metrics(evaluate: Mapping[str, Any], parts: Parts, trainer: pl.Trainer, updates: int) -> dict[str, float]:
-    """Score whole splits, and the first test images one at a time, after the last update."""
-    metrics: dict[str, float] = {}
-    for name in evaluate["splits"]:
-        found = score(parts.network, parts.objective, in_passes(getattr(parts.splits, name), parts.preprocess))
-        metrics |= {f"{name}/loss": found.loss, f"{name}/accuracy": found.accuracy}
-        observed = name in parts.schedules and parts.schedules[name].is_due(updates)
-        if not observed:
-            log_score(trainer, name, found, updates)
-    count = evaluate["one_by_one"]
-    if count:
-        # Fails where population statistics are wrong: alone, an image has no batch to hide behind.
-        images, labels = parts.splits.test
-        first = Split(images[:count], labels[:count])
-        found = score(parts.network, parts.objective, in_passes(first, parts.preprocess, size=1))
-        metrics["test/one_by_one_accuracy"] = found.accuracy
-        for logger in trainer.loggers:
-            logger.log_metrics({"test/one_by_one_accuracy": found.accuracy}, updates)
-    return metrics
-
-
-def _log_first_running_means(network: nn.Module) -> None:
-    for block, normalizer in named_normalizers(network):
-        running_mean = getattr(normalizer, "running_mean", None)
-        if running_mean is not None:
-            values = " ".join(f"{value:.4f}" for value in running_mean[:10].tolist())
-            log.info("first running means of %s: %s", block, values)
-            return
 
 
 @contextmanager

@@ -17,10 +17,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One job of a sweep: its resolved config and its choices of config groups."""
+    """One job of a sweep: its resolved config, its choices of config groups, and the overrides that ask for it."""
 
     settings: dict[str, Any]
     choices: Mapping[str, Any]
+    overrides: Sequence[str] = ()
 
     @cached_property  # its name is a hash over the settings, and the progress asks for it every second
     def directory(self) -> RunDirectory:

@@ -29,6 +29,16 @@ def drawn(batches: BatchStream, steps: int) -> list[list[int]]:
     return [batches.indices(step).tolist() for step in range(steps)]
 
 
+@quick
+@given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 20), st.integers(0, 2**32 - 1))
+def test_the_parts_of_a_batch_are_the_batch_cut_in_order(parts: int, part_size: int, step: int, seed: int) -> None:
+    batches = stream(40, parts * part_size, seed=seed)
+    cut = [batches.batch(step, (number, parts)) for number in range(parts)]
+    assert [len(labels) for _, labels in cut] == [part_size] * parts
+    for whole, pieces in zip(batches.batch(step), zip(*cut, strict=True), strict=True):
+        assert torch.equal(torch.cat(pieces), whole)
+
+
 def next_batch(size: int, batch_size: int, shuffles: Callable[[int], list[int]]) -> Iterator[list[int]]:
     """The order of `next_batch` in TensorFlow's MNIST tutorial, written as it is there: by moving a position."""
     epochs_completed, index_in_epoch = 0, 0

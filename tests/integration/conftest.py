@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,33 @@ def runs(tmp_path: Path) -> Callable[[str], list[Path]]:
     return lambda experiment: sorted(tmp_path.glob(f"outputs/{experiment}/runs/*"))
 
 
+# Breaks its process once, at its fourth update, unless the file that it leaves behind is there already.
+DEADLY = """
+import os, pathlib, signal
+from torch import nn
+
+class DiesOnce(nn.Identity):
+    updates = 0
+
+    def forward(self, inputs):
+        self.updates += self.training
+        left_behind = pathlib.Path("died")
+        if self.updates == 4 and not left_behind.exists():
+            left_behind.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return inputs
+"""
+
+
+@pytest.fixture
+def deadly_sweep(tmp_path: Path) -> tuple[str, ...]:
+    """The arguments of a sweep of two runs in `tmp_path`, one of which kills its process the first time."""
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    (tmp_path / "mine" / "normalizer").mkdir(parents=True)
+    (tmp_path / "mine" / "normalizer" / "dies_once.yaml").write_text("_target_: deadly.DiesOnce\n")
+    return ("--config-dir=mine", "experiment=demo", "normalizer=dies_once,none", "seed=0", "steps=8")
+
+
 def record_of(run: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((run / "run.json").read_text())
     return content
@@ -52,3 +80,23 @@ def curves_of(run: Path) -> dict[str, dict[int, float]]:
         assert int(step) not in curves.setdefault(name, {}), f"{name} stands twice at step {step}"
         curves[name][int(step)] = float(value)
     return curves
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Return once the condition is true; an AssertionError where it does not come true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def processes_in(place: Path) -> list[int]:
+    """Return the processes that work in a directory; those that test runs leave are found by it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "cwd").resolve() == place:
+                found.append(int(entry.name))
+        except OSError:  # ended meanwhile, or another user's
+            continue
+    return found

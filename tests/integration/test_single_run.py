@@ -20,6 +20,7 @@ RECORD_KEYS = {
     "seconds",
     "steps_per_second",
     "environment",
+    "statistics_batch",
     "published",
     "error",
     "diverged_at",

@@ -136,5 +136,7 @@ Preprocessing = Unit | Center | Standardize | MinMax | PCA | ZCA
 
 def fitted(preprocessing: Preprocessing, train: Split) -> Callable[[Tensor], Tensor]:
     """Fit to the training split; return the function from uint8 images to what the network sees."""
+    if isinstance(preprocessing, Unit):
+        return unit_interval  # nothing to fit, for which the whole split would be made floating-point
     preprocessing.fit(unit_interval(train.images))
     return lambda images: preprocessing.transform(unit_interval(images))

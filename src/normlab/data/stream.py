@@ -12,6 +12,9 @@ from normlab.randomness import generator
 Batch = tuple[Tensor, Tensor]
 """Preprocessed images (B, C, H, W), float32, and labels (B,), int64."""
 
+Part = tuple[int, int]
+"""(number, parts): of a batch cut in so many parts of one size, the one with this number, counted from 0."""
+
 
 class BatchStream:
     """Batches drawn as `next_batch` of TensorFlow's tutorial reader draws them.
@@ -65,9 +68,12 @@ class BatchStream:
             return head
         return torch.cat([head, self.shuffle(epoch + 1)[: self.batch_size - len(head)]])
 
-    def batch(self, step: int) -> Batch:
-        """Return the preprocessed batch of `step`, counted from 0."""
+    def batch(self, step: int, part: Part | None = None) -> Batch:
+        """Return the preprocessed batch of `step`, counted from 0, or a part of it, of which alone the cost is paid."""
         indices = self.indices(step)
+        if part is not None:
+            number, parts = part
+            indices = indices.view(parts, -1)[number]
         return self.preprocess(self.split.images.index_select(0, indices)), self.split.labels.index_select(0, indices)
 
     def __len__(self) -> int:

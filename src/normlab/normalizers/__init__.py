@@ -2,5 +2,6 @@
 
 from normlab.normalizers.batch_norm import BatchNorm
 from normlab.normalizers.formula import BatchNormByFormula
+from normlab.normalizers.synchronized import statistics_batch, synchronize
 
-__all__ = ["BatchNorm", "BatchNormByFormula"]
+__all__ = ["BatchNorm", "BatchNormByFormula", "statistics_batch", "synchronize"]

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional
+
+from normlab.normalizers.synchronized import normalize_over_processes
 
 AveragedVariance = Literal["unbiased", "biased", "fused"]
 
@@ -40,6 +43,8 @@ class BatchNorm(nn.Module):
 
     running_mean: Tensor
     running_var: Tensor
+    synchronized = False
+    """Whether statistics are of the batches of all processes together; `synchronize` sets it."""
 
     def __init__(
         self,
@@ -103,6 +108,10 @@ class BatchNorm(nn.Module):
 
     def normalize_with_batch_statistics(self, inputs: Tensor) -> Tensor:
         """Normalize with the statistics of the batch and move the running averages towards them."""
+        if self.synchronized:
+            outputs, mean, variance, m = normalize_over_processes(inputs, self.weight, self.bias, self.eps)
+            self._move_averages(inputs, mean, variance, m)
+            return outputs
         if not self._averages_biased_variance(inputs):
             return self._fused(inputs, self.running_var)
         # The kernel averages the unbiased variance, n/(n−1) times the biased one. Scaling its result by (n−1)/n turns
@@ -113,6 +122,13 @@ class BatchNorm(nn.Module):
         outputs = self._fused(inputs, averaged)
         self.running_var.mul_((1 - self.momentum) / values).add_(averaged, alpha=(values - 1) / values)
         return outputs
+
+    @torch.no_grad()
+    def _move_averages(self, inputs: Tensor, mu: Tensor, sigma_squared: Tensor, m: Tensor | int) -> None:
+        """Move the running averages towards mean (C,) and biased variance (C,), taken of m values per feature."""
+        averaged = sigma_squared if self._averages_biased_variance(inputs) else sigma_squared * m / (m - 1)
+        self.running_mean.copy_((1 - self.momentum) * self.running_mean + self.momentum * mu)
+        self.running_var.copy_((1 - self.momentum) * self.running_var + self.momentum * averaged)
 
     def _fused(self, inputs: Tensor, running_var: Tensor) -> Tensor:
         return functional.batch_norm(
@@ -131,11 +147,14 @@ class BatchNorm(nn.Module):
                 f"expected {self.num_features} channels on axis 1, got {shape[1]} in shape {shape}:"
                 f" build the layer with num_features={shape[1]}"
             )
-        if self.training and inputs.numel() <= self.num_features:
+        if self.training and inputs.numel() <= self.num_features and not self._has_company():
             raise ValueError(
                 f"in training a batch of shape {shape} has at most one value per feature, of which no variance can be"
                 " taken: use a batch of at least two, or eval() to normalize with the population statistics"
             )
+
+    def _has_company(self) -> bool:
+        return self.synchronized and dist.get_world_size() > 1
 
     def extra_repr(self) -> str:
         return (

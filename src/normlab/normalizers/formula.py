@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from normlab.collectives import summed
 from normlab.normalizers.batch_norm import BatchNorm
 
 
@@ -15,15 +16,16 @@ class BatchNormByFormula(BatchNorm):
 
     def normalize_with_batch_statistics(self, inputs: Tensor) -> Tensor:
         over = (0,) if inputs.ndim == 2 else (0, 2, 3)
-        m = inputs.numel() // self.num_features
+        m: Tensor | int = inputs.numel() // self.num_features
+        total = _itself
+        if self.synchronized:
+            total = summed
+            m = total(torch.tensor(float(m), device=inputs.device))
 
-        mu = inputs.sum(dim=over) / m
-        sigma_squared = ((inputs - self._per_channel(mu, inputs)) ** 2).sum(dim=over) / m
+        mu = total(inputs.sum(dim=over)) / m
+        sigma_squared = total(((inputs - self._per_channel(mu, inputs)) ** 2).sum(dim=over)) / m
 
-        with torch.no_grad():
-            averaged = sigma_squared if self._averages_biased_variance(inputs) else sigma_squared * m / (m - 1)
-            self.running_mean.copy_((1 - self.momentum) * self.running_mean + self.momentum * mu)
-            self.running_var.copy_((1 - self.momentum) * self.running_var + self.momentum * averaged)
+        self._move_averages(inputs, mu, sigma_squared, m)
         return self._scale_and_shift(inputs, mu, sigma_squared)
 
     def normalize_with_population_statistics(self, inputs: Tensor) -> Tensor:
@@ -44,3 +46,7 @@ class BatchNormByFormula(BatchNorm):
     def _per_channel(values: Tensor, inputs: Tensor) -> Tensor:
         """Shape values (C,) so that they broadcast along axis 1 of the inputs."""
         return values if inputs.ndim == 2 else values[:, None, None]
+
+
+def _itself(values: Tensor) -> Tensor:
+    return values

@@ -63,21 +63,30 @@ class Checkpoints(pl.Callback):
         start = time.monotonic()
         content: Checkpoint = {
             "run_id": self.directory.path.name,
-            "updates": module.updates,
-            "network": module.network.state_dict(),
-            "optimizer": module.optimizer.state_dict(),
-            "scaler": module.scaler.state_dict(),
-            "generator": torch.get_rng_state(),
-            "gpu_generators": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            **state_of(module),
             "metrics_size": self.directory.metrics.stat().st_size,
             "seconds": self.seconds,
         }
         try:
             keep(self.directory, lambda path: torch.save(content, path))
         except (OSError, RuntimeError) as error:  # torch's writer tells of a full disk by a RuntimeError
-            log.warning("no checkpoint after update %d, the one before stays: %s", module.updates, error)
+            log.warning(
+                "no checkpoint after update %d, the one before stays (is the disk full?): %s", module.updates, error
+            )
         self._saved = time.monotonic()
         self._interval = max(SHORTEST_INTERVAL_SECONDS, (self._saved - start) / SHARE_OF_TIME)
+
+
+def state_of(module: Classifier) -> Checkpoint:
+    """Return what `restore` takes."""
+    return {
+        "updates": module.updates,
+        "network": module.network.state_dict(),
+        "optimizer": module.optimizer.state_dict(),
+        "scaler": module.scaler.state_dict(),
+        "generator": torch.get_rng_state(),
+        "gpu_generators": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
 
 
 def restore(module: Classifier, content: Checkpoint) -> None:

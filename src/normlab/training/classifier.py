@@ -9,8 +9,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from normlab.data.stream import BatchStream
+from normlab.data.stream import Batch, BatchStream
 from normlab.evaluation import Objective
+from normlab.training.data_parallel import DataParallel
 
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """Precision of the training passes → type that autocast uses."""
@@ -31,6 +32,7 @@ class Classifier(pl.LightningModule):
         optimizer: from the parameters to an optimizer.
         batches: the training batches by step.
         precision: a key of `AUTOCAST`; weights, gradients and running averages are float32 in all.
+        parallel: what makes this process one of several; it then computes a part of each batch.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Classifier(pl.LightningModule):
         optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
         batches: BatchStream,
         precision: str = "32-true",
+        parallel: DataParallel | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -49,6 +52,9 @@ class Classifier(pl.LightningModule):
         self.batches = batches
         self.autocast_type = AUTOCAST[precision]
         self.scaler = torch.amp.GradScaler(enabled=self.autocast_type is torch.float16)
+        self.parallel = parallel
+        self.stop_asked = False
+        """Whether this process, one of several, wants training to end."""
         self.updates = 0
         """Updates made."""
         self.diverged_at: int | None = None
@@ -57,11 +63,14 @@ class Classifier(pl.LightningModule):
     def training_step(self, steps: range, batch_idx: int) -> Tensor:
         """Make one update for each step, until training should stop; return the last loss, before its update."""
         for step in steps:
-            images, labels = self.batches.batch(step)
+            images, labels = self._batch(step)
             self.optimizer.zero_grad()
             with self._forward_context():
                 loss = self.objective(self.network(images), labels)
             self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            if self.parallel is not None:
+                loss = self.parallel.average(self.network, loss, self.stop_asked)
+                self.trainer.should_stop = self.parallel.stop_agreed
             self.scaler.step(self.optimizer)
             self.scaler.update()
             self.updates += 1
@@ -74,11 +83,30 @@ class Classifier(pl.LightningModule):
         self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total.completed = self.updates
         return loss.detach()
 
+    def ask_to_stop(self) -> None:
+        """End training after the update under way; of several processes, all end it after the one that tells them."""
+        if self.parallel is None:
+            self.trainer.should_stop = True
+        else:
+            self.stop_asked = True
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        # A callback may set `should_stop` in this process alone, which must not leave the others waiting.
+        if self.parallel is not None and self.trainer.should_stop and self.diverged_at is None:
+            self.stop_asked = True
+            self.trainer.should_stop = self.parallel.stop_agreed
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.optimizer
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         return batch  # a range; the images that it stands for lie on the device already
+
+    def _batch(self, step: int) -> Batch:
+        if self.parallel is None:
+            return self.batches.batch(step)
+        self.parallel.seed_update(step, self.device)
+        return self.batches.batch(step, self.parallel.part)
 
     def _forward_context(self) -> AbstractContextManager[Any]:
         if self.autocast_type is None:

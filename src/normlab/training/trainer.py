@@ -8,6 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.loggers import Logger
 from tqdm import tqdm
 
@@ -37,9 +38,11 @@ def trainer_for(
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     # Lightning 2.6 still asks torch 2.13's pytree in the way that torch has deprecated.
     warnings.filterwarnings("ignore", message=r".*LeafSpec.* is deprecated", category=FutureWarning)
+    # It says so even where Slurm is no concern of the run.
+    warnings.filterwarnings("ignore", message=r"The `srun` command is available")
     arguments: dict[str, Any] = {
         "accelerator": "gpu" if device.type == "cuda" else "cpu",
-        "devices": 1,
+        "devices": 1 if device.type == "cpu" else [device.index],
         "max_epochs": 1,
         "limit_val_batches": 0,
         "num_sanity_val_steps": 0,
@@ -50,6 +53,8 @@ def trainer_for(
         "enable_model_summary": False,
         "enable_progress_bar": False,
         "default_root_dir": directory,
+        # Else it takes the tasks of a Slurm job or of torchrun for processes of its own.
+        "plugins": [LightningEnvironment()],
     }
     return pl.Trainer(**{**arguments, **further})
 
@@ -76,10 +81,8 @@ class Stopping(pl.Callback):
         self.request = request
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        def stop() -> None:
-            trainer.should_stop = True
-
+        assert isinstance(pl_module, Classifier)
         self.request.listen()  # Lightning has just taken SIGTERM, and would end with status 0 on it
-        self.request.when_asked = stop
+        self.request.when_asked = pl_module.ask_to_stop
         if self.request.signal is not None:  # asked before training began
-            stop()
+            pl_module.ask_to_stop()
