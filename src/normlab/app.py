@@ -9,7 +9,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from normlab.composing import config_directory
-from normlab.config import ConfigurationError, register_schema, validated
+from normlab.config import ConfigurationError, validated
+from normlab.schema import register_schema
 
 log = logging.getLogger(__name__)
 

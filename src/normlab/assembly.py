@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from normlab.config import ConfigurationError, observations
 from normlab.data import BatchStream, DataError, Splits
 from normlab.data.preprocessing import fitted
 from normlab.evaluation import Objective
+from normlab.inputs import samples
 from normlab.models import initialize
 from normlab.normalizers import synchronize
 from normlab.training.observers import Schedule, schedules
@@ -33,6 +36,8 @@ class Parts:
     batches: BatchStream
     test_batches: BatchStream
     schedules: dict[str, Schedule]
+    samples: Mapping[str, NDArray[np.generic]]
+    """What its inputs look like before and after preprocessing."""
     callbacks: list[pl.Callback]
 
 
@@ -51,6 +56,7 @@ def assemble(settings: Mapping[str, Any], local_rank: int = 0) -> Parts:
     try:
         splits = Splits.of(_build(settings, "data")).to(device)
         preprocess = fitted(_build(settings, "preprocessing"), splits.train)
+        pictured = samples(_build(settings, "preprocessing"), preprocess, splits.train)
         network = _build(
             settings,
             "model",
@@ -79,6 +85,7 @@ def assemble(settings: Mapping[str, Any], local_rank: int = 0) -> Parts:
         batches=batches,
         test_batches=test_batches,
         schedules=schedules(observations(settings)),
+        samples=pictured,
         callbacks=callbacks,
     )
 

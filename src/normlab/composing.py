@@ -7,7 +7,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from normlab.config import register_schema, validated
+from normlab.config import validated
+from normlab.schema import register_schema
 
 
 def config_directory() -> Path:

@@ -1,82 +1,20 @@
-"""What a config may hold, what in it makes two runs different, and the checks that need nothing but the config."""
+"""What in a config makes two runs different, and the checks that need nothing but the config."""
 
 import hashlib
 import inspect
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.errors import CompactHydraException
 from hydra.utils import get_object
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 
 class ConfigurationError(CompactHydraException):
     """A mistake that the user can mend: its message is printed alone, and the exit status is 1."""
-
-
-@dataclass
-class Observation:
-    """When something is measured during training, counted in updates made."""
-
-    first: int = MISSING
-    every: int = MISSING
-    unless: str | None = None  # another observation that is taken instead where both are due
-
-
-@dataclass
-class FinalEvaluation:
-    """What is measured after the last update."""
-
-    splits: list[str] = field(default_factory=lambda: ["train", "val", "test"])
-    one_by_one: int = 100  # the first so many test images are also scored each by itself
-
-
-@dataclass
-class Accelerator:
-    """Where and how the arithmetic is done."""
-
-    kind: str = "auto"
-    threads: int | None = 1
-    precision: str = "32-true"
-    compile: bool = False
-    processes: int = 1
-
-
-@dataclass
-class Config:
-    """Every top-level key. A group without a type of its own holds a `_target_` and what it is called with."""
-
-    seed: int = 0
-    steps: int = MISSING
-    batch_size: int = MISSING
-    data: dict[str, Any] = MISSING
-    preprocessing: dict[str, Any] = MISSING
-    model: dict[str, Any] = MISSING
-    normalizer: dict[str, Any] = MISSING
-    initializer: dict[str, Any] = MISSING
-    convolution_initializer: Any = None  # null: as `initializer`; a dict type would resolve it before Hydra can
-    by_normalizer: dict[str, Any] = field(default_factory=dict)  # a table to look things up in, by normalizer
-    objective: dict[str, Any] = MISSING
-    optimizer: dict[str, Any] = MISSING
-    accelerator: Accelerator = field(default_factory=Accelerator)
-    sync_statistics: bool = True  # of the processes of one run
-    observe: dict[str, Observation | None] = field(default_factory=dict)
-    evaluate: FinalEvaluation = field(default_factory=FinalEvaluation)
-    published: dict[str, Any] = field(default_factory=dict)  # published figures, by normalizer
-    trainer: dict[str, Any] = field(default_factory=dict)  # further arguments of Lightning's Trainer
-    callbacks: dict[str, Any] = field(default_factory=dict)  # callbacks of the user's own, by a name
-    output_root: str = "outputs"
-    force: bool = False  # make a finished run anew; its directory is moved aside
-
-
-def register_schema() -> None:
-    """Make the schema known to Hydra under the name that the primary config lists first."""
-    ConfigStore.instance().store(name="schema", node=Config)
 
 
 GROUPS = (
@@ -90,11 +28,11 @@ GROUPS = (
     "optimizer",
 )
 SPLITS = ("train", "val", "test")
-OBSERVABLE = (*SPLITS, "train_batch", "test_batch")
+OBSERVABLE = (*SPLITS, "train_batch", "test_batch", "normalizers")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 LARGEST_SEED = 2**32 - 1
 
-WITHOUT_EFFECT = ("output_root", "force", "data.root", "published", "by_normalizer")
+WITHOUT_EFFECT = ("output_root", "force", "data.root", "published", "report", "by_normalizer")
 """Keys that cannot change a result, so that runs which differ in them alone are the same run.
 
 `by_normalizer` counts where it is looked up: what was found stands, resolved, in the key that asked.

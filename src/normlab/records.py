@@ -67,6 +67,11 @@ class RunDirectory:
         return self.path / "config.yaml"
 
     @property
+    def inputs(self) -> Path:
+        """Samples of the inputs before and after preprocessing."""
+        return self.path / "inputs.npz"
+
+    @property
     def metrics(self) -> Path:
         return self.path / "metrics.csv"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from omegaconf import OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -152,6 +153,7 @@ def _make(
     record = _new_record(directory, settings, choices, parts)
     directory.checkpoint.parent.mkdir(exist_ok=True)
     OmegaConf.save(OmegaConf.create(settings), directory.config)
+    np.savez_compressed(directory.inputs, allow_pickle=False, **parts.samples)
     directory.write(record)
     with _log_file(directory):
         log.info("%s: %d updates on %s in %s", record.run_id, record.steps, parts.device, directory.path)

@@ -36,7 +36,8 @@ def test_a_run_leaves_its_record_config_curves_events_checkpoint_and_log(
     (run,) = runs("single")
     assert run.name.startswith("mlp-batch-seed0-")
     names = {path.name.split(".")[0] if "tfevents" in path.name else path.name for path in run.iterdir()}
-    assert names == {"run.json", "config.yaml", "metrics.csv", "events", "checkpoints", "run.log", "owner.lock"}
+    files = {"run.json", "config.yaml", "metrics.csv", "inputs.npz", "events", "run.log", "owner.lock"}
+    assert names == {*files, "checkpoints"}
     assert (run / "checkpoints" / "last.ckpt").stat().st_size > 0
     record = record_of(run)
     assert set(record) == RECORD_KEYS

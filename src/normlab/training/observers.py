@@ -12,7 +12,9 @@ from normlab.data.splits import Splits
 from normlab.data.stream import Batch, BatchStream
 from normlab.evaluation import Score, in_passes, score
 from normlab.models.layers import named_normalizers
+from normlab.population import SAMPLE, normalizer_statistics
 from normlab.training.classifier import Classifier
+from normlab.training.loggers import CsvLogger
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Observer(pl.Callback):
     """Scores splits and batches in inference mode, right after the update at which each is due.
 
     `train_batch` is the batch of that very update, scored anew with the updated weights; `test_batch` the next
-    batch of a stream over the test split; `train`, `val` and `test` are whole splits.
+    batch of a stream over the test split; `train`, `val` and `test` are whole splits. `normalizers` tells what
+    reaches each of them, of a sample of the training split in training mode.
     """
 
     def __init__(
@@ -67,7 +70,12 @@ class Observer(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
         assert isinstance(pl_module, Classifier)
         for name, schedule in self.schedules.items():
-            if schedule.is_due(pl_module.updates):
+            if not schedule.is_due(pl_module.updates):
+                continue
+            if name == "normalizers":
+                sample = self.preprocess(self.splits.train.images[:SAMPLE])
+                log_normalizers(trainer, normalizer_statistics(pl_module.network, sample), pl_module.updates)
+            else:
                 found = score(pl_module.network, pl_module.objective, self._batches(name, pl_module))
                 log_score(trainer, name, found, pl_module.updates)
                 if name == "val":
@@ -85,6 +93,13 @@ def log_score(trainer: pl.Trainer, name: str, found: Score, updates: int) -> Non
     """Send a score to every logger as `<name>/loss` and `<name>/accuracy`, at the number of updates made."""
     for logger in trainer.loggers:
         logger.log_metrics({f"{name}/loss": found.loss, f"{name}/accuracy": found.accuracy}, updates)
+
+
+def log_normalizers(trainer: pl.Trainer, found: Mapping[str, float], updates: int) -> None:
+    """Send what describes normalizers to `metrics.csv` alone: in TensorBoard histograms show more of it."""
+    for logger in trainer.loggers:
+        if isinstance(logger, CsvLogger):
+            logger.log_metrics(found, updates)
 
 
 def log_variables(trainer: pl.Trainer, network: nn.Module, updates: int) -> None:
