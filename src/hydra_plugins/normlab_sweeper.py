@@ -24,12 +24,20 @@ class AblationSweeper(BasicSweeper):
     """Runs every combination of the values swept over.
 
     Hydra loads each plugin at every start of any Hydra command, so what is heavy is imported when sweeping.
+
+    Args:
+        max_batch_size: jobs that are launched at a time; null for all.
+        report: build the report at the end.
+        params: what the experiment sweeps over, from key to override.
     """
 
-    number_launched = 0
+    def __init__(self, max_batch_size: int | None, report: bool, params: dict[str, str] | None) -> None:
+        super().__init__(max_batch_size, params)
+        self.report = report
+        self.number_launched = 0
 
     def sweep(self, arguments: list[str]) -> None:
-        """Check all jobs, launch those whose runs are missing, print the table.
+        """Check all jobs, launch those whose runs are missing, report.
 
         Raises:
             ConfigurationError: where a job's config or data are wrong, before any job started; and where jobs
@@ -90,11 +98,13 @@ class AblationSweeper(BasicSweeper):
         self.number_launched += len(jobs)
 
     def conclude(self, planned: "Sequence[PlannedRun]", stopped: SystemExit | None) -> None:
-        """Print the table, then end as `sweep` says where the sweep was stopped or runs are left to do."""
+        """Report, unless the sweep was stopped; then end as `sweep` says where it was, or runs are left to do."""
         from normlab.config import ConfigurationError
-        from normlab.sweep import summarize
+        from normlab.sweep import left_to_do, report
 
-        unfinished = summarize(planned)
+        if stopped is None and self.report:
+            report(planned)
+        unfinished = left_to_do(planned)
         if stopped is not None:
             if unfinished is not None:
                 print(unfinished, file=sys.stderr)
@@ -114,6 +124,7 @@ class SearchSweeper(AblationSweeper):
         at_once: how many are chosen at a time; null for one per core.
         storage: file that the trials are kept in.
         sampler: from a keyword `seed` to an Optuna sampler.
+        report: build the report at the end.
         params: what the experiment sweeps over, from key to override.
     """
 
@@ -123,9 +134,10 @@ class SearchSweeper(AblationSweeper):
         at_once: int | None,
         storage: str,
         sampler: "Callable[..., BaseSampler]",
+        report: bool,
         params: dict[str, str] | None,
     ) -> None:
-        super().__init__(max_batch_size=None, params=params)
+        super().__init__(max_batch_size=None, report=report, params=params)
         self.n_trials = n_trials
         self.at_once = at_once
         self.storage = Path(storage).expanduser()

@@ -1,6 +1,7 @@
 """A sweep as a whole: what of it is missing, checked before the first run starts, and its result after the last one."""
 
 import logging
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from typing import Any
 from normlab.config import experiment_directory, identity, run_directory, run_id
 from normlab.ownership import owner_of
 from normlab.records import Record, RunDirectory
-from normlab.report.summary import print_summary
 
 log = logging.getLogger(__name__)
 
@@ -59,17 +59,30 @@ def check(planned: Sequence[PlannedRun]) -> None:
             assemble(run.settings)
 
 
-def summarize(planned: Sequence[PlannedRun]) -> str | None:
-    """Print the table of the sweep; return a list of the runs that failed, died or were interrupted, if any did."""
-    records = [(run, run.record) for run in planned]
-    finished = [(run.settings, record) for run, record in records if record and record.status == "finished"]
-    print_summary(finished, experiment_directory(planned[0].settings, planned[0].choices), sys.stdout)
-    for _, record in records:
-        if record is not None and record.status == "diverged":
-            print(f"{record.run_id} diverged: the loss of update {record.diverged_at} is not finite")
-    unfinished = [(run, record) for run, record in records if record is None or not record.is_result]
+def report(planned: Sequence[PlannedRun]) -> None:
+    """Build the report of all runs in the sweep's directory, which prints its table.
+
+    In a process of its own: pandas and matplotlib would double the memory of the driver.
+    """
+    place = experiment_directory(planned[0].settings, planned[0].choices)
+    if not place.is_dir():
+        return  # not one run came as far as to leave a trace
+    sys.stdout.flush()
+    try:
+        status = subprocess.run([sys.executable, "-m", "normlab.report.command", str(place)], check=False).returncode
+    except KeyboardInterrupt:
+        status = 130
+    if status:
+        log.error("The report was not built; normlab-report %s tries again.", place)
+
+
+def left_to_do(planned: Sequence[PlannedRun]) -> str | None:
+    """Return a list of the runs that failed, died or were interrupted, if any did; tell of those made elsewhere."""
     failed = []
-    for run, record in unfinished:
+    for run in planned:
+        record = run.record
+        if record is not None and record.is_result:
+            continue
         owner = owner_of(run.directory.path)
         if owner is None:
             failed.append(f"  {run.directory.path}: {_fate(record)}")

@@ -11,16 +11,22 @@ from typing import Any
 
 import pytest
 
+WITHOUT_REPORT = "hydra.sweeper.report=false"
+"""What sweeps are given that are about other things: a report takes longer than most of them."""
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def normlab(tmp_path: Path) -> Command:
-    """Return a function that runs `normlab` with the given arguments in `tmp_path`."""
+    """Return a function that runs `normlab` with arguments in `tmp_path`; sweeps report where that is asked for."""
 
-    def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def command(*arguments: str, report: bool = False, **environment: str) -> subprocess.CompletedProcess[str]:
+        # Hydra takes overrides in one place alone, before its options or behind them.
+        first = next((place for place, each in enumerate(arguments) if not each.startswith("-") and "=" in each), None)
+        overrides = [] if report or first is None else [WITHOUT_REPORT]
         return subprocess.run(
-            [sys.executable, "-m", "normlab", *arguments],
+            [sys.executable, "-m", "normlab", *arguments[:first], *overrides, *arguments[first:]],
             cwd=tmp_path,
             env={**os.environ, **environment},
             capture_output=True,

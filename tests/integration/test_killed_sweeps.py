@@ -15,12 +15,13 @@ import pytest
 
 from normlab.ownership import owner_of
 
-from .conftest import record_of
+from .conftest import WITHOUT_REPORT, record_of
 
 COMMAND = [
     sys.executable,
     "-m",
     "normlab",
+    WITHOUT_REPORT,
     "experiment=demo",
     "normalizer=none,tf_nn",
     "seed=0,1",

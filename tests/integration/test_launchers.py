@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Command, processes_in, record_of, wait_for
+from .conftest import WITHOUT_REPORT, Command, processes_in, record_of, wait_for
 
 SWEEP = ("experiment=demo", "normalizer=none,tf_layers", "seed=0", "observe.train_batch.every=5")
 
@@ -22,7 +22,7 @@ def bytes_of(place: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     place = tmp_path_factory.mktemp("basic")
-    command = [sys.executable, "-m", "normlab", *SWEEP, "steps=20", "hydra/launcher=basic"]
+    command = [sys.executable, "-m", "normlab", *SWEEP, WITHOUT_REPORT, "steps=20", "hydra/launcher=basic"]
     subprocess.run(command, cwd=place, check=True, capture_output=True)
     return bytes_of(place)
 
@@ -60,7 +60,7 @@ def test_a_run_that_dies_is_told_and_the_same_command_makes_up_for_it(
 def test_a_stopped_sweep_leaves_no_process_and_its_runs_go_on_when_asked_for(
     tmp_path: Path, runs: Callable[[str], list[Path]], launcher: str, number: signal.Signals, status: int
 ) -> None:
-    command = [sys.executable, "-m", "normlab", *SWEEP, "steps=3000", f"hydra/launcher={launcher}"]
+    command = [sys.executable, "-m", "normlab", *SWEEP, WITHOUT_REPORT, "steps=3000", f"hydra/launcher={launcher}"]
     driver = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )

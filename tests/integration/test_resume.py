@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Command, record_of, wait_for
+from .conftest import WITHOUT_REPORT, Command, record_of, wait_for
 
 Runs = Callable[[str], list[Path]]
 
@@ -38,7 +38,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The outputs of the run and of the sweep, each made in one go."""
     place = tmp_path_factory.mktemp("undisturbed")
     for arguments in (RUN, SWEEP):
-        subprocess.run([sys.executable, "-m", "normlab", *arguments], cwd=place, check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "normlab", WITHOUT_REPORT, *arguments], cwd=place, check=True, capture_output=True
+        )
     return place
 
 

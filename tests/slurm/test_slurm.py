@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import record_of, wait_for
+from tests.integration.conftest import WITHOUT_REPORT, record_of, wait_for
 
 from .cluster import missing_commands, slurm
 
@@ -57,7 +57,7 @@ class Place:
 
     def start(self, *arguments: str, launcher: str = "submitit_slurm") -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", "normlab", *arguments, f"hydra/launcher={launcher}"],
+            [sys.executable, "-m", "normlab", *arguments, WITHOUT_REPORT, f"hydra/launcher={launcher}"],
             cwd=self.path,
             env=self.environment,
             stdout=subprocess.PIPE,

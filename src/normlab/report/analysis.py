@@ -1,0 +1,188 @@
+"""From runs to what the report says of them: summaries of every metric, and comparisons with the baseline."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from normlab.report.ablation import Ablation, Cell, Variant, higher_is_better
+from normlab.report.collect import Results, Run
+from normlab.report.headline import headline
+from normlab.report.pairing import compare
+from normlab.report.statistics import Reproduction, area_under_curve, reach, reproduction, summarize
+from normlab.report.variants import Label, baseline_from, in_order, name_of
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the one who asks for a report may set; None leaves it to the experiment's own `report` settings."""
+
+    baseline: str | None = None
+    metric: str | None = None
+    threshold: float | None = None
+
+
+def analyse(results: Results, options: Options | None = None) -> Ablation:
+    """Summarize every metric of every variant, and compare it with the baseline.
+
+    Raises:
+        ValueError: where a baseline or a metric is asked for that the runs do not have.
+    """
+    options = options or Options()
+    settings = _settings(results.details)
+    grouped: dict[str, list[Run]] = {}
+    for run in results.details:
+        grouped.setdefault(run.variant, []).append(run)
+    labels = {name: runs[0].label for name, runs in grouped.items()}
+    usual = settings.get("baseline")
+    baseline, notes = _baseline(options.baseline, None if usual is None else str(usual), list(labels.values()))
+    variants = [
+        Variant(name, label, grouped[name], is_baseline=baseline.items() <= label.items())
+        for label, name in _named_in_order(labels, baseline)
+    ]
+    metrics = _metrics(results.details, options.metric or settings.get("metric"), asked=options.metric is not None)
+    metric = metrics[0] if metrics else options.metric or "val/accuracy"
+    notes += _summarize(variants, metrics, results.curves)
+    notes += compare(variants, metrics, baseline)
+    for variant in variants:
+        own = _settings(variant.runs).get("threshold")
+        usual = float(own) if isinstance(own, int | float) else None
+        variant.threshold = usual if options.threshold is None else options.threshold
+        if variant.threshold is not None and metrics:
+            _judge(variant, metric, results.curves)
+    return Ablation(
+        results=results,
+        variants=variants,
+        metrics=metrics,
+        metric=metric,
+        baseline=baseline,
+        factors=list(variants[0].label) if variants else [],
+        claim=str(settings.get("claim") or ""),
+        source=str(settings.get("source") or ""),
+        headline=headline(variants, metric),
+        notes=[*results.problems, *notes],
+    )
+
+
+def _settings(runs: Sequence[Run]) -> Mapping[str, Any]:
+    """Return the `report` settings of the first run that has any."""
+    for run in runs:
+        found = run.config.get("report")
+        if isinstance(found, Mapping) and any(value is not None for value in found.values()):
+            return found
+    return {}
+
+
+def _baseline(asked: str | None, usual: str | None, labels: list[Label]) -> tuple[dict[str, str], list[str]]:
+    if asked is not None:
+        return baseline_from(asked, in_order(labels, {})), []
+    try:
+        found = baseline_from(usual, in_order(labels, {}))
+    except ValueError:  # a part of the experiment, without its baseline
+        found = baseline_from(None, in_order(labels, {}))
+    wanted = usual or "none"
+    if len(labels) > 1 and wanted not in found.values() and wanted != name_of(found):
+        return found, [f"No run is of the baseline {wanted}: {name_of(found)} takes its place."]
+    return found, []
+
+
+def _named_in_order(labels: Mapping[str, Label], baseline: Mapping[str, str]) -> list[tuple[Label, str]]:
+    names = {tuple(label.items()): name for name, label in labels.items()}
+    if len(names) < len(labels):  # runs without labels: one variant, named by its first run
+        return [(label, name) for name, label in labels.items()]
+    return [(label, names[tuple(label.items())]) for label in in_order(list(labels.values()), baseline)]
+
+
+def _metrics(runs: Sequence[Run], wanted: str | None, asked: bool) -> list[str]:
+    names = list(dict.fromkeys(name for run in runs for name in run.record.metrics))
+    if wanted is None or wanted not in names:
+        if asked and names:
+            raise ValueError(f"no run has the metric {wanted!r}: choose among {', '.join(names)}")
+        wanted = next((name for name in ("val/accuracy", "test/accuracy", *names) if name in names), None)
+    return sorted(names, key=lambda name: (name != wanted, not name.endswith("accuracy")))
+
+
+def _summarize(variants: Sequence[Variant], metrics: Sequence[str], curves: pd.DataFrame) -> list[str]:
+    notes = []
+    areas = _areas(curves[curves["name"].isin(metrics)])
+    for variant in variants:
+        for metric in metrics:
+            cell = variant.cells[metric] = Cell()
+            values = variant.values(metric)
+            if values:
+                cell.summary = summarize(list(values.values()), higher_is_better(metric))
+                cell.reproduction = _reproduction(variant, metric, list(values.values()))
+            own = [areas[run.id, metric] for run in variant.finished if (run.id, metric) in areas]
+            if own:
+                cell.area = summarize(own, higher_is_better(metric))
+            unsound = len(variant.finished) - len(values)
+            if unsound:
+                notes.append(
+                    f"{variant.name}: {metric} is missing or not a number in {_runs(unsound)}, left out there."
+                )
+        if len(variant.finished) < len(variant.runs):
+            notes.append(_about_unfinished(variant))
+        if len(variant.finished) == 1:
+            notes.append(f"{variant.name}: one run finished, which gives neither a deviation nor an interval.")
+    return notes
+
+
+def _reproduction(variant: Variant, metric: str, values: list[float]) -> Reproduction | None:
+    published = variant.published.get(metric)
+    if not isinstance(published, int | float):
+        return None
+    varied = ", ".join(key for key in variant.label if key != "normalizer")
+    if varied:  # figures are known by normalizer alone
+        why = f"published for the settings of the experiment, of which these runs vary {varied}"
+        return Reproduction(float(published), math.nan, math.nan, "not comparable", why)
+    return reproduction(values, float(published))
+
+
+def _about_unfinished(variant: Variant) -> str:
+    others = [run for run in variant.runs if run.status != "finished"]
+    counts = ", ".join(f"{count} {status}" for status, count in variant.counts.items() if status != "finished")
+    told = f"{variant.name}: {counts} of {_runs(len(variant.runs))}; the figures are of those that finished."
+    diverged = [f"{run.record.diverged_at} (seed {run.record.seed})" for run in others if run.status == "diverged"]
+    if diverged:
+        told += f" The loss was not finite at update {', '.join(diverged[:8])}{', …' * (len(diverged) > 8)}."
+    return told
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
+
+
+def _areas(curves: pd.DataFrame) -> dict[tuple[str, str], float]:
+    found = {}
+    for (run, name), rows in curves.groupby(["run_id", "name"], observed=True, sort=False):
+        area = area_under_curve(rows["step"], rows["value"])
+        if math.isfinite(area):
+            found[str(run), str(name)] = area
+    return found
+
+
+def _judge(variant: Variant, metric: str, curves: pd.DataFrame) -> None:
+    """Count the runs that end at or beyond the threshold, and when they first get there.
+
+    A run that diverged never gets there: it counts in both, censored at the last update that was asked for.
+    """
+    assert variant.threshold is not None
+    variant.judged_by = metric
+    sign = 1 if higher_is_better(metric) else -1
+    threshold = sign * variant.threshold
+    variant.successes = sum(sign * value >= threshold for value in variant.values(metric).values())
+    rows = curves[(curves["variant"] == variant.name) & (curves["name"] == metric)]
+    by_run = {str(run): own for run, own in rows.groupby("run_id", observed=True)}
+    observed = any(run.id in by_run for run in variant.finished) or not variant.finished
+    steps, reached = [], []
+    for run in variant.runs:
+        own = by_run.get(run.id)
+        if not run.record.is_result or not observed:
+            continue
+        passed: list[int] = [] if own is None else own.loc[sign * own["value"] >= threshold, "step"].tolist()
+        steps.append(float(min(passed, default=run.record.steps)))
+        reached.append(len(passed) > 0)
+    if steps:
+        variant.reach = reach(steps, reached)

@@ -1,0 +1,70 @@
+"""Comparing every variant with its baseline, seed by seed where both have run the same ones."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from normlab.report.ablation import SIGNIFICANT, Cell, Variant, higher_is_better
+from normlab.report.comparison import compare_pairs, compare_unpaired, holm, paired_p, unpaired_p
+from normlab.report.variants import name_of, partner
+
+
+def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mapping[str, str]) -> list[str]:
+    """Fill in what each variant is compared with, and how; return what is to be said of it."""
+    by_label = {tuple(variant.label.items()): variant for variant in variants}
+    notes = []
+    compared: list[tuple[Cell, np.ndarray[Any, Any] | float]] = []
+    for variant in variants:
+        rival = by_label.get(tuple(partner(variant.label, baseline).items()))
+        if rival is None:
+            notes.append(f"{variant.name}: {name_of(partner(variant.label, baseline))}, its baseline, was not run.")
+        if rival is None or rival is variant:
+            continue
+        variant.against = rival.name
+        ours = {run.record.seed for run in variant.finished}
+        theirs = {run.record.seed for run in rival.finished}
+        for metric in metrics:
+            mine, other = variant.values(metric), rival.values(metric)
+            shared = sorted(mine.keys() & other.keys())
+            cell, better = variant.cells[metric], higher_is_better(metric)
+            if len(shared) > 1:
+                pairs = np.array([[mine[seed], other[seed]] for seed in shared])
+                cell.comparison = compare_pairs(pairs[:, 0], pairs[:, 1], better)
+                compared.append((cell, pairs[:, 0] - pairs[:, 1]))
+            elif mine and other:
+                sides = list(mine.values()), list(other.values())
+                cell.comparison = compare_unpaired(*sides, better)
+                compared.append((cell, unpaired_p(*sides)))
+        if ours and theirs and ours != theirs:
+            notes.append(_about_pairing(variant, rival, sorted(ours & theirs)))
+    found = iter(paired_p([values for _, values in compared if not isinstance(values, float)]))
+    for cell, values in compared:
+        cell.p = values if isinstance(values, float) else next(found)
+    for (cell, _), adjusted in zip(compared, holm([cell.p for cell, _ in compared]), strict=True):
+        cell.adjusted_p = adjusted
+    return notes + _about_power([cell for cell, _ in compared])
+
+
+def _about_power(compared: Sequence[Cell]) -> list[str]:
+    """Say so where so few seeds were run that no difference, however large, could be significant."""
+    pairs = [cell.comparison.n for cell in compared if cell.comparison and cell.comparison.paired]
+    tests = sum(not math.isnan(cell.p) for cell in compared)
+    if not pairs or tests * 2 / 2 ** max(pairs) < SIGNIFICANT:
+        return []
+    enough = next(n for n in range(2, 64) if tests * 2 / 2**n < SIGNIFICANT)
+    return [
+        f"With {max(pairs)} seeds the exact test gives no p below {2 / 2 ** max(pairs):.3g}, and after correction for"
+        f" {tests} tests none below 0.05, however large the differences are: {enough} seeds would do. Their intervals"
+        " and probabilities of improvement hold all the same."
+    ]
+
+
+def _about_pairing(variant: Variant, rival: Variant, shared: list[int]) -> str:
+    if len(shared) > 1:
+        return (
+            f"{variant.name} and {rival.name} did not finish with the same seeds: they are compared over the"
+            f" {len(shared)} that both have."
+        )
+    return f"{variant.name} and {rival.name} share fewer than two seeds: they are compared unpaired."

@@ -1,0 +1,144 @@
+"""What can be said of the runs of one variant: summaries with intervals, times to a threshold, published values.
+
+Every function takes plain arrays, one value per run, whose order never matters. All of it stands on scipy.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import integrate, stats
+
+CONFIDENCE = 0.95
+FEWEST_FOR_BOOTSTRAP = 10
+"""Values from which intervals are bootstrapped. Fewer have too few distinct resamples for the tails: t then."""
+RESAMPLES = 9_999
+ROUNDING = 1e-9
+"""Relative differences up to which sums count as equal: 0.3 − 0.2 and 0.2 − 0.1 tie."""
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """95 % interval of a mean; both ends are nan where one value alone gives none."""
+
+    low: float
+    high: float
+    method: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One metric of one variant over its `n` runs. Best and worst follow the metric's direction."""
+
+    n: int
+    mean: float
+    deviation: float
+    """Sample standard deviation (n − 1); nan for one value."""
+    median: float
+    interquartile_mean: float
+    interval: Interval
+    best: float
+    worst: float
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Where a published value lies among those of the seeds."""
+
+    published: float
+    low: float
+    high: float
+    """Of the 95 % prediction interval: where one more run would end."""
+    verdict: str
+    """reproduced | differs | not comparable"""
+    why: str
+
+
+@dataclass(frozen=True)
+class Reach:
+    """After how many updates runs first reach a threshold; those that never do are censored at their last update."""
+
+    n: int
+    reached: int
+    median: float
+    """Kaplan–Meier estimate; nan where fewer than half of the runs reach it."""
+
+
+def interval_of(values: ArrayLike) -> Interval:
+    """Return the 95 % interval of the mean: Student's t below ten values, else the BCa bootstrap (Efron, 1987)."""
+    sample = np.sort(np.asarray(values, dtype=np.float64))  # a bootstrap with a fixed seed would see their order
+    if len(sample) < 2:
+        return Interval(math.nan, math.nan, "none: one run")
+    if sample[0] == sample[-1]:
+        return Interval(float(sample[0]), float(sample[0]), "all values equal")
+    if len(sample) < FEWEST_FOR_BOOTSTRAP:
+        low, high = stats.t.interval(CONFIDENCE, len(sample) - 1, loc=sample.mean(), scale=stats.sem(sample))
+        return Interval(float(low), float(high), "t")
+    found = stats.bootstrap(
+        (sample,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, rng=np.random.default_rng(0)
+    ).confidence_interval
+    return Interval(float(found.low), float(found.high), "BCa bootstrap")
+
+
+def summarize(values: ArrayLike, higher_is_better: bool) -> Summary:
+    """Return what a table says of one metric over runs. Raises ValueError where there are no values."""
+    sample = np.sort(np.asarray(values, dtype=np.float64))
+    if not len(sample):
+        raise ValueError("there is nothing to summarize")
+    low, high = float(sample[0]), float(sample[-1])
+    return Summary(
+        n=len(sample),
+        mean=float(sample.mean()),
+        deviation=float(sample.std(ddof=1)) if len(sample) > 1 else math.nan,
+        median=float(np.median(sample)),
+        interquartile_mean=float(stats.trim_mean(sample, 0.25)),
+        interval=interval_of(sample),
+        best=high if higher_is_better else low,
+        worst=low if higher_is_better else high,
+    )
+
+
+def reproduction(values: ArrayLike, published: float) -> Reproduction:
+    """Say whether a published value, one run of its author's, could be one more of these runs.
+
+    The prediction interval of one more value is mean ± t · s · √(1 + 1/n).
+    """
+    sample = np.sort(np.asarray(values, dtype=np.float64))
+    if len(sample) < 2:
+        return Reproduction(
+            published, math.nan, math.nan, "not comparable", f"n = {len(sample)}: the spread over seeds is not known"
+        )
+    half = stats.t.ppf(0.5 + CONFIDENCE / 2, len(sample) - 1) * sample.std(ddof=1) * math.sqrt(1 + 1 / len(sample))
+    low, high = float(sample.mean() - half), float(sample.mean() + half)
+    if low <= published <= high:
+        return Reproduction(published, low, high, "reproduced", "within the prediction interval of the seeds")
+    side = "below" if published < low else "above"
+    why = f"{side} the prediction interval; it is one run of its author's, with other weights and batch order"
+    return Reproduction(published, low, high, "differs", why)
+
+
+def reach(steps: Sequence[float], reached: Sequence[bool]) -> Reach:
+    """Return how many runs reached a threshold, and the median time to it.
+
+    Args:
+        steps: the first update observed at or beyond the threshold; the last one observed where a run never was.
+        reached: whether it was.
+    """
+    times = np.asarray(steps, dtype=np.float64)
+    did = np.asarray(reached, dtype=bool)
+    median = math.nan
+    if did.any():
+        survival = stats.ecdf(stats.CensoredData(uncensored=times[did], right=times[~did])).sf
+        below = survival.quantiles[survival.probabilities <= 0.5 + ROUNDING]
+        median = float(below[0]) if len(below) else math.nan
+    return Reach(len(times), int(did.sum()), median)
+
+
+def area_under_curve(steps: ArrayLike, values: ArrayLike) -> float:
+    """Return the mean height of a curve between its first and last step (trapezoids); nan for fewer than two steps."""
+    x, y = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    return float(integrate.trapezoid(y, x) / (x[-1] - x[0])) if len(x) > 1 and x[-1] > x[0] else math.nan

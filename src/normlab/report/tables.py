@@ -1,0 +1,137 @@
+"""The tables of an ablation: every digit in one tidy frame, and lines of text for those that are printed."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from normlab.report.ablation import Ablation, Variant
+from normlab.report.ranking import ranking
+from normlab.report.shown import NOTHING, decimal, interval, probability, signed
+from normlab.report.statistics import Summary
+from normlab.report.variants import name_of
+
+STATUSES = ("finished", "diverged", "failed", "interrupted", "running", "died")
+HEADINGS = ("variant", "n", "mean ± sd", "95 % interval", "difference", "p", "published")
+COLUMNS = {
+    "deviation": "standard_deviation",
+    "published_published": "published",
+    "published_low": "prediction_low",
+    "published_high": "prediction_high",
+    "published_verdict": "verdict",
+    "published_why": "verdict_why",
+    "difference_difference": "difference",
+    "difference_n": "pairs",
+    "difference_paired": "paired",
+    "difference_effect": "effect_size",
+    "difference_improvement": "probability_of_improvement",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One variant in a printed table of one metric, as text in the order of `HEADINGS`."""
+
+    cells: tuple[str, ...]
+    is_best: bool
+    is_significant: bool
+
+
+def tidy(ablation: Ablation) -> pd.DataFrame:
+    """Return a row per variant and metric with everything that is known of it; what is not known is empty."""
+    rows = [_row(variant, metric) for variant in ablation.variants for metric in ablation.metrics]
+    return pd.DataFrame(rows).rename(columns=COLUMNS)
+
+
+def _row(variant: Variant, metric: str) -> dict[str, Any]:
+    cell, counts = variant.cells[metric], variant.counts
+    row: dict[str, Any] = {"variant": variant.name, **variant.label, "metric": metric, "runs": len(variant.runs)}
+    row |= {f"runs_{status}": counts[status] for status in STATUSES}
+    row |= _columns("", cell.summary)
+    row["area_under_curve"] = cell.area.mean if cell.area else None
+    row |= _columns("published_", cell.reproduction)
+    row |= {"baseline": variant.against, **_columns("difference_", cell.comparison)}
+    row |= {"p": cell.p, "p_holm": cell.adjusted_p}
+    if variant.judged_by == metric:
+        row |= {"threshold": variant.threshold, "successes": variant.successes, "successes_of": variant.results}
+        row |= _columns("updates_to_threshold_", variant.reach)
+    return row
+
+
+def _columns(prefix: str, part: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass, those of one inside it too, each under a name of its own."""
+    flat: dict[str, Any] = {}
+    for key, value in ({} if part is None else asdict(part)).items():
+        inner = value.items() if isinstance(value, dict) else [("", value)]
+        flat |= {f"{prefix}{key}{name and '_'}{name}": item for name, item in inner}
+    return flat
+
+
+def lines_of(ablation: Ablation, metric: str, variants: Sequence[Variant]) -> list[Line]:
+    """Return a line per variant for one metric."""
+    best = ranking(ablation, metric)[:1]
+    return [
+        Line(_cells(variant, metric), best == [variant], variant.cells[metric].is_significant) for variant in variants
+    ]
+
+
+def _cells(variant: Variant, metric: str) -> tuple[str, ...]:
+    cell = variant.cells[metric]
+    found, compared, published = cell.summary, cell.comparison, cell.reproduction
+    return (
+        variant.name,
+        str(found.n if found else 0),
+        mean_and_deviation(found),
+        NOTHING
+        if found is None or math.isnan(found.interval.low)
+        else interval(found.interval.low, found.interval.high),
+        signed(compared.difference) if compared else NOTHING,
+        NOTHING if math.isnan(cell.adjusted_p) else probability(cell.adjusted_p),
+        f"{decimal(published.published)}, {published.verdict}" if published else NOTHING,
+    )
+
+
+def mean_and_deviation(summary: Summary | None) -> str:
+    """Return `0.9407 ± 0.0398`; the mean alone where one run gives no deviation."""
+    if summary is None:
+        return NOTHING
+    mean = decimal(summary.mean)
+    return mean if math.isnan(summary.deviation) else f"{mean} ± {decimal(summary.deviation)}"
+
+
+def two_way(ablation: Ablation) -> pd.DataFrame | None:
+    """Return mean ± deviation of the metric judged, first factor by second; None unless two factors vary."""
+    if len(ablation.factors) != 2 or not ablation.metrics:
+        return None
+    first, second = ablation.factors
+    cells = {
+        (variant.label[first], variant.label[second]): mean_and_deviation(variant.cells[ablation.metric].summary)
+        for variant in ablation.variants
+    }
+    rows, columns = (list(dict.fromkeys(place[axis] for place in cells)) for axis in (0, 1))
+    frame = pd.DataFrame([[cells.get((row, column), NOTHING) for column in columns] for row in rows], rows, columns)
+    return frame.rename_axis(index=first, columns=second)
+
+
+def caption(ablation: Ablation) -> str:
+    """Say what the printed tables hold: n, interval, test, and what is published."""
+    cells = [cell for variant in ablation.variants for cell in variant.cells.values()]
+    summaries = [cell.summary for cell in cells if cell.summary]
+    sizes = sorted({summary.n for summary in summaries})
+    methods = sorted({summary.interval.method for summary in summaries})
+    told = "Mean ± sample standard deviation over seeds"
+    if sizes:
+        told += f" (n = {sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''})"
+        told += f", 95 % interval of the mean ({'; '.join(methods)})"
+    told += "."
+    if any(cell.comparison for cell in cells):
+        told += (
+            f" Differences from {name_of(ablation.baseline)}, paired by seed; p of a two-sided permutation test of the"
+            " mean difference, Holm-corrected over all tests of the report; an asterisk marks p < 0.05. Bold: the best"
+            " mean."
+        )
+    if any(cell.reproduction for cell in cells):
+        told += " Published: one run of its author's, reproduced if within the 95 % prediction interval of the seeds."
+    return told

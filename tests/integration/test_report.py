@@ -1,0 +1,76 @@
+"""Every sweep leaves a report of all runs of its experiment, one that failed in part too."""
+
+import csv
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from .conftest import Command
+
+SWEEP = (
+    "experiment=mlp",
+    "data=digits",
+    "normalizer=none,batch",
+    "steps=12",
+    "observe.val={first:1,every:5}",
+    "observe.normalizers={first:1,every:5}",
+)
+
+RAISES = """
+from torch import nn
+
+class Raises(nn.Identity):
+    def forward(self, inputs):
+        raise RuntimeError("no <b>such</b> luck")
+"""
+
+
+def test_a_sweep_leaves_a_report_of_all_runs_of_its_experiment(
+    normlab: Command, tmp_path: Path, runs: Callable[[str], list[Path]]
+) -> None:
+    first = normlab(*SWEEP, "seed=0")
+    assert first.returncode == 0, first.stderr
+    second = normlab(*SWEEP, "seed=1", report=True)
+    assert second.returncode == 0, second.stderr
+    assert "Report: outputs/mlp/report/index.html" in second.stdout
+    assert second.stdout.count("has the best train/accuracy") == 1
+    report = tmp_path / "outputs" / "mlp" / "report"
+    with (report / "table.csv").open() as file:
+        rows = {row["variant"]: row for row in csv.DictReader(file) if row["metric"] == "val/accuracy"}
+    assert {name: row["n"] for name, row in rows.items()} == {"none": "2", "batch": "2"}
+    figures = {path.stem for path in (report / "figures").glob("*.svg")}
+    assert {"curves_val_accuracy", "final_val_accuracy", "preprocessing"} <= figures
+    assert {"normalizer_inputs", "running_statistics"} <= figures
+    page = (report / "index.html").read_text()
+    assert "On a small perceptron batch normalization" in page
+    assert all(run.name in page for run in runs("mlp"))
+    assert "normlab experiment=mlp data=digits" in page
+
+
+def test_a_sweep_that_failed_in_part_is_reported_with_what_failed(normlab: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(RAISES)
+    (tmp_path / "conf" / "normalizer").mkdir(parents=True)
+    (tmp_path / "conf" / "normalizer" / "raises.yaml").write_text("_target_: mine.Raises\n")
+    done = normlab(
+        "--config-dir=conf", *SWEEP, "normalizer=none,raises", "seed=0", report=True, PYTHONPATH=str(tmp_path)
+    )
+    assert done.returncode == 1
+    assert "raises: 1 failed of 1 run" in done.stdout
+    assert "1 of 2 runs did not finish" in done.stderr
+    page = (tmp_path / "outputs" / "mlp" / "report" / "index.html").read_text()
+    assert "such" in page
+    assert "<b>such" not in page
+
+
+def test_a_notebook_gets_tidy_frames(normlab: Command, tmp_path: Path) -> None:
+    assert normlab(*SWEEP, "seed=0").returncode == 0
+    program = (
+        "from normlab.report import load\n"
+        "found = load('outputs/mlp')\n"
+        "print(found.runs.groupby('variant')['test/accuracy'].mean().index.tolist())\n"
+        "curves = found.curves[found.curves['name'] == 'val/accuracy']\n"
+        "print(curves.pivot_table(index='step', columns='variant', values='value').index.tolist())"
+    )
+    told = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert told.stdout == "['batch', 'none']\n[1, 6, 11, 12]\n"

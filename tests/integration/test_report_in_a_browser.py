@@ -1,0 +1,199 @@
+"""The page of a report in a real browser: opened from disk, it sorts, filters, opens and zooms, for everybody."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from normlab.report.analysis import analyse
+from normlab.report.collect import load
+from normlab.report.figures.drawing import DOUBLE, SINGLE, Figure, canvas, save, style
+from normlab.report.page.rendering import write_page
+
+from ..report.made_runs import make_ablation, make_run
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on PATH")
+
+
+def drawn(directory: Path) -> list[Figure]:
+    """Draw a figure of one panel and a broad one."""
+    figures = [Figure(name, f"The {name} one", "A line that rises.", "From 0 to 1.") for name in ("small", "broad")]
+    with style():
+        for figure, width in zip(figures, (SINGLE, DOUBLE), strict=True):
+            panel = canvas(width, 2)
+            panel.subplots().plot([0, 1])
+            save(panel, directory, figure.name)
+    return figures
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the address of a page with finished, failed and diverged runs."""
+    root = tmp_path_factory.mktemp("outputs") / "deep"
+    published = {"tf_nn": {"val/accuracy": 0.95}}
+    make_ablation(root, seeds=3, report={"claim": "It trains.", "threshold": 0.9}, published=published)
+    make_run(root, "alone", 0, accuracy=0.5)
+    make_run(root, "broken", 0, status="failed", error="Traceback\nRuntimeError: <b>too warm</b>")
+    make_run(root, "broken", 1, status="diverged", diverged_at=12)
+    ablation = analyse(load(root))
+    place = root / "report"
+    (place / "figures").mkdir(parents=True)
+    commands = {run.id: f"normlab seed={run.record.seed}" for run in ablation.results.details}
+    write_page(ablation, drawn(place / "figures"), {"": "normlab experiment=deep", **commands}, place)
+    return (place / "index.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+class Opened:
+    """The page, with what it asked for and complained of."""
+
+    def __init__(self, browser: Any, address: str) -> None:
+        self.context = browser.new_context()
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(10_000)
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(address)
+
+
+@pytest.fixture
+def opened(browser: Any, address: str) -> Iterator[Opened]:
+    """The page just opened; whatever a test does, nothing may be complained of, and nothing asked of a network."""
+    opened = Opened(browser, address)
+    yield opened
+    opened.context.close()
+    assert not opened.complaints
+    assert not [url for url in opened.requests if not url.startswith(("file:", "data:"))]
+
+
+def column(page: Any, table: str, number: int) -> list[str]:
+    found: list[str] = page.locator(f"{table} tbody tr:not(.detail) > *:nth-child({number})").all_inner_texts()
+    return [text.split("\n")[0].strip() for text in found]
+
+
+def test_a_heading_sorts_its_table_either_way_and_what_is_missing_stays_last(opened: Opened) -> None:
+    page = opened.page
+    heading = page.locator(".results").first.locator("th", has_text="Mean ± sd")
+    assert column(page, ".results >> nth=0 >>", 1) == ["none", "alone", "batch", "broken", "tf_nn"]
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert column(page, ".results >> nth=0 >>", 1) == ["none", "alone", "batch", "tf_nn", "broken"]
+    heading.get_by_role("button").press("Enter")
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert column(page, ".results >> nth=0 >>", 1) == ["tf_nn", "batch", "alone", "none", "broken"]
+
+
+def test_equal_rows_keep_their_order_and_details_stay_with_their_run(opened: Opened) -> None:
+    page = opened.page
+    page.locator("#all tbody button").first.click()
+    before = column(page, "#all", 2)
+    page.locator("#all thead").get_by_role("button", name="Seed").click()
+    assert column(page, "#all", 3) == sorted(column(page, "#all", 3))
+    assert column(page, "#all", 2)[:5] == list(dict.fromkeys(before))
+    opened_row = page.locator("#all tr:has(button[aria-expanded=true])")
+    assert opened_row.evaluate("row => row.nextSibling.classList.contains('detail')")
+
+
+def test_a_run_opens_by_keyboard_and_shows_error_command_log_and_record(opened: Opened) -> None:
+    page = opened.page
+    button = page.locator("#all tr", has_text="failed").get_by_role("button")
+    button.press("Enter")
+    sheet = page.locator("#all .sheet")
+    for words in ("RuntimeError: <b>too warm</b>", "normlab seed=0", "INFO made", '"status": "failed"', "made.broken"):
+        assert words in sheet.inner_text()
+    assert not sheet.locator("b").count()
+    page.keyboard.press("Enter")
+    assert not sheet.is_visible()
+
+
+def test_a_command_is_copied_or_marked_for_copying(opened: Opened) -> None:
+    section = opened.page.locator("section", has=opened.page.locator("#reproduce"))
+    section.get_by_role("button", name="Copy the command").click()
+    playwright.expect(section.get_by_role("status")).to_have_text(re.compile("Copied|Selected"))
+
+
+def test_words_filter_the_runs_and_their_details(opened: Opened) -> None:
+    page = opened.page
+    page.locator("#all tbody button").first.click()
+    page.get_by_label("Filter runs").fill("BATCH 1")
+    assert "of 12 runs" in page.locator("#found").inner_text()
+    assert set(page.locator("#all tbody tr:not([hidden]) > td:nth-child(2)").all_inner_texts()) == {"batch"}
+    assert not page.locator("#all .sheet").is_visible()
+    page.get_by_label("Filter runs").fill("")
+    assert page.locator("#all .sheet").is_visible()
+
+
+def test_a_figure_zooms_and_escape_leads_back_to_it(opened: Opened) -> None:
+    page = opened.page
+    button = page.locator("figure button").nth(1)
+    button.press("Enter")
+    assert page.locator("dialog").is_visible()
+    assert page.locator("dialog img").evaluate("image => image.naturalWidth") > 0
+    page.keyboard.press("Escape")
+    assert not page.locator("dialog").is_visible()
+    assert button.evaluate("button => button === document.activeElement")
+
+
+def test_on_a_phone_only_tables_scroll_sideways(opened: Opened) -> None:
+    page = opened.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("#all tbody button").first.click()
+    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.locator(".scroll").first.evaluate("region => region.scrollWidth > region.clientWidth")
+    assert page.locator("#all .sheet").evaluate("sheet => sheet.getBoundingClientRect().right") <= 390
+
+
+def test_the_page_is_dark_where_the_reader_prefers_it_and_figures_stay_on_white(opened: Opened) -> None:
+    page = opened.page
+    backgrounds = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        backgrounds.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        assert (
+            page.evaluate("getComputedStyle(document.querySelector('figure img')).backgroundColor")
+            == "rgb(255, 255, 255)"
+        )
+    assert backgrounds[0] != backgrounds[1]
+
+
+def test_without_scripts_everything_but_the_details_can_be_read(browser: Any, address: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(address)
+    assert page.locator("#all tbody tr").count() == 12
+    assert not page.locator("#filter").is_visible()
+    assert not page.get_by_role("button").count()
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_to_complain_of(opened: Opened, scheme: Literal["light", "dark"]) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = opened.page
+    page.emulate_media(color_scheme=scheme)
+
+    def violations() -> list[Any]:
+        found: list[Any] = axe.run(page).response["violations"]
+        return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
+
+    page.locator("#all tr", has_text="failed").get_by_role("button").click()
+    page.locator("summary").evaluate_all("each => each.forEach((summary) => { summary.parentNode.open = true; })")
+    assert violations() == []
+    page.locator("figure button").first.click()
+    assert violations() == []

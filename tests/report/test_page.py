@@ -1,0 +1,197 @@
+"""The page of a report says everything in one file, and takes nothing that stands in runs for markup."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from normlab.report.analysis import analyse
+from normlab.report.collect import load
+from normlab.report.figures.drawing import Figure
+from normlab.report.page.rendering import write_page
+
+from .made_runs import make_ablation, make_run
+
+EVIL = "<script>alert(1)</script>"
+
+
+class Reader(HTMLParser):
+    """Collects what a browser would make of a page: elements, visible text, contents of scripts."""
+
+    VOID = frozenset({"meta", "img", "input", "br", "link"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(page)
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] == ["script"]:
+            self.scripts.append(data)
+        elif self.open[-1:] != ["style"]:
+            self.text += data
+
+    def attributes(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def page_of(root: Path, commands: dict[str, str] | None = None, figures: tuple[Figure, ...] = ()) -> str:
+    write_page(analyse(load(root)), figures, commands or {}, root)
+    return (root / "index.html").read_text(encoding="utf-8")
+
+
+def details_in(page: str) -> dict[str, Any]:
+    """Return the details of runs, lists of places replaced by their lines."""
+    data = json.loads(Reader(page).scripts[0])
+    found: dict[str, Any] = {}
+    for run, told in data["runs"].items():
+        texts = {key: "\n".join(data["lines"][place] for place in told[key]) for key in ("error", "log", "record")}
+        found[run] = {**told, **texts}
+    return found
+
+
+def test_markup_in_names_logs_errors_and_configs_is_shown_as_text(tmp_path: Path) -> None:
+    make_run(tmp_path / "e", "none", 0)
+    report = {"claim": EVIL, "source": EVIL, "metric": "val/accuracy", "threshold": 0.1}
+    evil = make_run(tmp_path / "e", EVIL, 0, status="failed", error=f"ValueError: {EVIL}", report=report)
+    make_run(tmp_path / "e", EVIL, 1, config={"model": {"note": EVIL}}, environment={"device": EVIL})
+    (evil / "run.log").write_text(f"INFO {EVIL}\n")
+    (tmp_path / "e" / "figures").mkdir()
+    (tmp_path / "e" / "figures" / "f.svg").write_text("<svg/>")
+    figure = Figure("f", EVIL, EVIL, f'"{EVIL}')
+    page = page_of(tmp_path / "e", {"": f"normlab x='{EVIL}'"}, (figure,))
+    reader = Reader(page)
+    assert EVIL not in page
+    assert len(reader.scripts) == 2
+    assert reader.attributes("img")[0]["alt"] == f'"{EVIL}'
+    assert f"x='{EVIL}'" in reader.text
+    told = details_in(page)[evil.name]
+    assert EVIL in told["error"]
+    assert EVIL in told["log"]
+    assert ["model.note", EVIL] in next(run["settings"] for run in details_in(page).values() if run["settings"][2:])
+
+
+def test_records_hold_what_would_end_a_script(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "e", error="</script><!-- <script>", metrics={"val/accuracy": float("nan")})
+    record = json.loads(details_in(page_of(tmp_path / "e"))[run.name]["record"])
+    assert record["error"] == "</script><!-- <script>"
+
+
+def test_the_page_loads_nothing_and_lets_nothing_be_loaded(tmp_path: Path) -> None:
+    make_ablation(tmp_path / "e", seeds=2)
+    (tmp_path / "e" / "figures").mkdir()
+    (tmp_path / "e" / "figures" / "f.svg").write_text("<svg/>")
+    page = page_of(tmp_path / "e", figures=(Figure("f", "Title", "Caption.", "Words."),))
+    reader = Reader(page)
+    assert [image.get("src") for image in reader.attributes("img")] == ["data:image/svg+xml;base64,PHN2Zy8+"]
+    assert not reader.attributes("link")
+    assert not [script for script in reader.attributes("script") if "src" in script]
+    assert not re.search(r"""(src|href|url\()["'=( ]*(https?:)?//""", page)
+    policy = reader.attributes("meta")[1]["content"]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "unsafe" not in policy
+
+
+def test_without_runs_the_page_says_so(tmp_path: Path) -> None:
+    (tmp_path / "e").mkdir()
+    text = Reader(page_of(tmp_path / "e")).text
+    assert "There are no runs." in text
+    assert f"No run was found below {tmp_path / 'e'}" in text
+
+
+def test_of_one_run_there_is_neither_deviation_nor_interval_and_the_page_says_why(tmp_path: Path) -> None:
+    make_run(tmp_path / "e", accuracy=0.9)
+    text = Reader(page_of(tmp_path / "e")).text
+    assert "0.9000 ± –" in text
+    assert "n = 1: one run gives neither a deviation nor an interval." in text
+    assert "There is one run." in text
+
+
+def test_every_dash_in_the_table_leads_to_its_reason(tmp_path: Path) -> None:
+    make_ablation(tmp_path / "e", seeds=2, report={"threshold": 0.9})
+    make_run(tmp_path / "e", "alone", 0)
+    make_run(tmp_path / "e", "broken", 0, status="failed")
+    page = page_of(tmp_path / "e")
+    table = page[page.index('id="results"') : page.index('id="runs"')]
+    dashes = re.findall(r"<td[^>]*>(?:[\d.]+ ± )?–(.*?)</td>", table)
+    assert dashes
+    for rest in dashes:
+        found = re.match(r'<sup><a href="#([\w-]+)"', rest)
+        assert found, rest
+        assert f'<li id="{found[1]}">' in table
+
+
+def test_failed_runs_show_their_error_and_diverged_ones_their_update(tmp_path: Path) -> None:
+    failed = make_run(tmp_path / "e", "none", 0, status="failed", error="Traceback\nRuntimeError: too warm")
+    make_run(tmp_path / "e", "none", 1, status="diverged", diverged_at=1312)
+    page = page_of(tmp_path / "e")
+    assert details_in(page)[failed.name]["error"] == "Traceback\nRuntimeError: too warm"
+    assert "1\u202f312" in Reader(page).text
+    assert "No run has final metrics yet." in page
+
+
+def test_a_run_shows_the_end_of_its_log_whatever_bytes_are_in_it(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "e")
+    lines = "".join(f"line {number}\n" for number in range(20_000))
+    (run / "run.log").write_bytes(lines.encode() + b"\xff\x1b[31mred\x1b[0m\n" + b"x" * 5000)
+    log = details_in(page_of(tmp_path / "e"))[run.name]["log"].split("\n")
+    assert len(log) == 40
+    assert log[-3:-1] == ["line 19999", "\ufffdred"]
+    assert log[-1].endswith("… 4000 more characters")
+    (run / "run.log").unlink()
+    assert "There is no log" in details_in(page_of(tmp_path / "e"))[run.name]["log"]
+
+
+def test_a_run_shows_its_command_and_the_keys_in_which_runs_differ(tmp_path: Path) -> None:
+    first = make_run(tmp_path / "e", "none", 0)
+    make_run(tmp_path / "e", "none", 1, config={"optimizer": {"_target_": "torch.optim.SGD", "lr": 0.2}})
+    told = details_in(page_of(tmp_path / "e", {first.name: "normlab seed=0"}))[first.name]
+    assert told["settings"] == [["seed", "0"], ["optimizer.lr", "0.1"]]
+    assert told["command"] == "normlab seed=0"
+
+
+def test_the_setup_says_in_words_what_runs_share_and_where_they_differ(tmp_path: Path) -> None:
+    chosen = {"optimizer": "sgd"}
+    for seed in (0, 1, 2, 7):
+        make_run(tmp_path / "e", "none", seed, choices=chosen, environment={"device": "cpu", "torch": "2.6"})
+    make_run(tmp_path / "e", "batch", 0, choices=chosen, environment={"device": "GPU", "torch": "2.6"})
+    text = Reader(page_of(tmp_path / "e")).text
+    for words in ("sgd, lr 0.1", "4: 0–2, 7", "2: none; batch", "5: 5 finished", "differ in device: GPU (1), cpu (4)."):
+        assert words in text
+    assert "differ in version of torch" not in text
+
+
+def test_published_values_stand_beside_their_verdict_and_its_reason(tmp_path: Path) -> None:
+    make_ablation(tmp_path / "e", published={"batch": {"val/accuracy": 0.94}, "tf_nn": {"val/accuracy": 0.2}})
+    text = Reader(page_of(tmp_path / "e")).text
+    assert "reproduced" in text
+    assert "Within the prediction interval of the seeds." in text
+    assert "Below the prediction interval; it is one run of its author's" in text
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_every_link_inside_the_page_leads_somewhere(tmp_path: Path, seeds: int) -> None:
+    make_ablation(tmp_path / "e", seeds=seeds, report={"threshold": 0.9})
+    reader = Reader(page_of(tmp_path / "e"))
+    targets = [attributes["id"] for _, attributes in reader.elements if "id" in attributes]
+    assert len(targets) == len(set(targets))
+    for link in reader.attributes("a"):
+        address = link["href"]
+        assert address is not None
+        assert not address.startswith("#") or address[1:] in targets

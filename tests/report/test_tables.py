@@ -1,0 +1,136 @@
+"""The tables: every digit for machines, the same numbers printed for people, whatever variants are called."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from normlab.report.analysis import analyse
+from normlab.report.collect import load
+from normlab.report.latex import escaped, latex
+from normlab.report.markdown import markdown
+from normlab.report.ranking import ranking, that_fit
+from normlab.report.tables import tidy
+
+from .made_runs import make_ablation, make_run
+
+ODD = r"a|b<i>&%$#_{}~^\"[x]"
+
+
+def test_the_tidy_table_has_a_row_per_variant_and_metric_with_every_digit(tmp_path: Path) -> None:
+    make_run(tmp_path / "e", "none", 0, accuracy=1 / 3)
+    make_run(tmp_path / "e", "none", 1, accuracy=2 / 3)
+    make_run(tmp_path / "e", "batch", 0, accuracy=5 / 7)
+    table = tidy(analyse(load(tmp_path / "e")))
+    rows: Any = {(row["variant"], row["metric"]): row for row in table.to_dict("records")}
+    assert set(rows) == {(name, f"val/{kind}") for name in ("none", "batch") for kind in ("accuracy", "loss")}
+    assert rows[("none", "val/accuracy")]["mean"] == np.mean([1 / 3, 2 / 3])
+    assert rows[("none", "val/accuracy")]["standard_deviation"] == pytest.approx(np.std([1 / 3, 2 / 3], ddof=1))
+    assert rows[("batch", "val/accuracy")]["best"] == 5 / 7
+    assert [rows["batch", "val/accuracy"][key] for key in ("n", "runs", "runs_failed")] == [1, 1, 0]
+    assert rows[("batch", "val/accuracy")]["baseline"] == "none"
+
+
+def test_the_table_that_is_written_reads_back_to_the_same_numbers(tmp_path: Path) -> None:
+    make_ablation(tmp_path / "e")
+    table = tidy(analyse(load(tmp_path / "e")))
+    table.to_csv(tmp_path / "table.csv", index=False)
+    again = pd.read_csv(tmp_path / "table.csv", converters={"mean": float})
+    assert again["mean"].tolist() == table["mean"].tolist()
+
+
+def test_markdown_marks_the_best_and_says_what_its_numbers_are(tmp_path: Path) -> None:
+    make_ablation(tmp_path / "e", published={"batch": {"val/accuracy": 0.94}})
+    text = markdown(analyse(load(tmp_path / "e")))
+    (best,) = [line for line in text.splitlines() if line.startswith("| tf\\_nn | 5 | **0.9")]
+    assert "0.9400, reproduced" in text
+    assert "(n = 5), 95 % interval of the mean (t)" in text
+    assert "Differences from none, paired by seed" in text
+    assert best.count("|") == 8
+
+
+def test_significant_differences_have_an_asterisk(tmp_path: Path) -> None:
+    make_ablation(tmp_path / "e", seeds=10)
+    ablation = analyse(load(tmp_path / "e"))
+    rows = [line for line in markdown(ablation).splitlines() if line.startswith(("| batch", "| tf"))]
+    assert len(rows) == 4
+    assert all("\\*" in row for row in rows)
+    assert latex(ablation).count(r"$^{*}$") == 4
+
+
+def test_two_factors_make_a_two_way_table(tmp_path: Path) -> None:
+    for lr in (0.01, 0.1, 1.0):
+        for normalizer in ("none", "batch"):
+            if (lr, normalizer) != (1.0, "batch"):
+                make_run(tmp_path / "e", normalizer, accuracy=lr / 2, config={"optimizer": {"lr": lr}})
+    ablation = analyse(load(tmp_path / "e"))
+    assert "| normalizer \\\\ optimizer.lr | 0.01 | 0.1 | 1 |" in markdown(ablation)
+    assert "| batch | 0.0050 | 0.0500 | – |" in markdown(ablation)
+    assert "normalizer / optimizer.lr & 0.01 & 0.1 & 1 " in latex(ablation)
+
+
+def test_no_runs_make_tables_that_say_so(tmp_path: Path) -> None:
+    ablation = analyse(load(tmp_path))
+    assert "There are no runs." in markdown(ablation)
+    assert r"\begin{tabular}" in latex(ablation)
+    assert tidy(ablation).empty
+
+
+def test_names_cannot_break_a_markdown_table(tmp_path: Path) -> None:
+    make_run(tmp_path / "e", ODD)
+    make_run(tmp_path / "e", "none")
+    (row, _) = [line for line in markdown(analyse(load(tmp_path / "e"))).splitlines() if line.startswith("| a")][:2]
+    assert "&lt;i&gt;" in row
+    assert row.replace("\\|", "").count("|") == 8
+
+
+def test_special_letters_are_printed_by_latex() -> None:
+    assert escaped("50% of tf_nn & $x^2$") == r"50\% of tf\_nn \& \$x\textasciicircum{}2\$"
+    assert escaped("two\nlines, 數") == "two lines, ?"
+
+
+def compiled(table: str, place: Path) -> str:
+    """Return what LaTeX says of a paper that takes the table in."""
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not installed")
+    (place / "table.tex").write_text(table, encoding="utf-8")
+    preamble = r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs}"
+    (place / "paper.tex").write_text(preamble + r"\begin{document}\input{table}\end{document}")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-1500:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("rates", [(0.1,), (0.1, 1.0)])
+def test_latex_compiles_whatever_variants_are_called(tmp_path: Path, rates: tuple[float, ...]) -> None:
+    for normalizer in ("none", ODD, "Müller–數"):
+        for seed in range(2):
+            for lr in rates:
+                make_run(tmp_path / "e_1", normalizer, seed, accuracy=seed / 3, config={"optimizer": {"lr": lr}})
+    assert "Output written on paper.pdf (1 page" in compiled(latex(analyse(load(tmp_path / "e_1"))), tmp_path)
+
+
+def test_the_latex_table_fits_the_width_of_a_page(tmp_path: Path) -> None:
+    make_ablation(tmp_path / "e", seeds=10, published={"batch": {"val/accuracy": 0.94, "val/loss": 0.2}})
+    assert "Overfull" not in compiled(latex(analyse(load(tmp_path / "e"))), tmp_path)
+
+
+def test_of_many_variants_the_baseline_and_the_best_are_shown(tmp_path: Path) -> None:
+    for number in range(100):
+        make_run(tmp_path / "e", f"n{number:02}", accuracy=number / 100)
+    make_run(tmp_path / "e", "none", accuracy=0.001)
+    ablation = analyse(load(tmp_path / "e"))
+    assert [variant.name for variant in that_fit(ablation, 4)] == ["none", "n97", "n98", "n99"]
+    assert [variant.name for variant in ranking(ablation, "val/loss")[:2]] == ["n99", "n98"]
+    assert "of 101 variants: baselines and the best" in latex(ablation)

@@ -1,0 +1,250 @@
+"""Event files of a report are read back with TensorBoard's own reader."""
+
+import math
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader  # type: ignore[import-untyped]
+from tensorboard.compat.proto.event_pb2 import SessionLog  # type: ignore[import-untyped]
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout  # type: ignore[import-untyped]
+from tensorboard.util.tensor_util import make_ndarray  # type: ignore[import-untyped]
+
+from normlab.report.analysis import analyse
+from normlab.report.collect import load
+from normlab.report.figures.drawing import Figure
+from normlab.report.tensorboard.events import LONGEST_SLUG, MOST_VARIANTS, slugs_of, write_events
+
+from .made_runs import make_ablation, make_run
+
+MEAN, LOWER, UPPER = (f"variants/val/accuracy/mean{end}" for end in ("", "_lower", "_upper"))
+PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 40, 30)
+
+
+def written(root: Path, *figures: Figure) -> Path:
+    """Write the events of all runs below `root`; return the directory of the report."""
+    write_events(analyse(load(root)), figures, root / "report")
+    return root / "report"
+
+
+def events_of(run: Path) -> list[Any]:
+    (file,) = run.glob("events.out.tfevents.*")
+    return list(EventFileLoader(str(file)).Load())
+
+
+def tensors_of(run: Path) -> dict[str, Any]:
+    return {value.tag: make_ndarray(value.tensor) for event in events_of(run) for value in event.summary.value}
+
+
+def curve_of(run: Path, tag: str) -> dict[int, float]:
+    points = [(event.step, value) for event in events_of(run) for value in event.summary.value if value.tag == tag]
+    return {step: float(make_ndarray(value.tensor)) for step, value in points}
+
+
+def text_of(run: Path, tag: str) -> str:
+    return str(tensors_of(run)[tag].item().decode())
+
+
+def layout_of(report: Path) -> Layout:
+    return Layout.FromString(tensors_of(report)["custom_scalars__config__"].item())
+
+
+def accuracies(points: Mapping[int, float]) -> dict[str, dict[int, float]]:
+    return {"val/accuracy": dict(points)}
+
+
+def test_every_variant_is_a_run_with_its_mean_curves_under_the_tags_of_the_runs(tmp_path: Path) -> None:
+    make_ablation(tmp_path / "e", seeds=3)
+    report = written(tmp_path / "e")
+    assert {path.name for path in (report / "variants").iterdir()} == {"none", "batch", "tf_nn"}
+    curves = load(tmp_path / "e").curves
+    for name in ("val/accuracy", "val/loss", "train_batch/loss"):
+        own = curves[(curves["variant"] == "batch") & (curves["name"] == name)]
+        expected = own.groupby("step")["value"].mean().to_dict()
+        assert curve_of(report / "variants" / "batch", name) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_interval_is_students_over_the_runs_that_have_the_step(tmp_path: Path) -> None:
+    for seed, (value, last) in enumerate([(0.2, 30), (0.3, 20), (0.7, 20)]):
+        make_run(tmp_path / "e", seed=seed, curves=accuracies(dict.fromkeys(range(10, last + 1, 10), value)))
+    (run,) = (written(tmp_path / "e") / "variants").iterdir()
+    low, high = stats.t.interval(0.95, 2, loc=0.4, scale=stats.sem([0.2, 0.3, 0.7]))
+    assert curve_of(run, MEAN) == curve_of(run, "val/accuracy") == pytest.approx({10: 0.4, 20: 0.4, 30: 0.2})
+    assert curve_of(run, LOWER) == pytest.approx({10: low, 20: low, 30: math.nan}, nan_ok=True)
+    assert curve_of(run, UPPER) == pytest.approx({10: high, 20: high, 30: math.nan}, nan_ok=True)
+
+
+def test_means_leave_out_what_is_not_finite_and_diverged_runs_where_there_are_others(tmp_path: Path) -> None:
+    make_run(tmp_path / "e", seed=0, curves=accuracies({10: 0.2, 20: math.nan, 30: 0.4}))
+    make_run(tmp_path / "e", seed=1, curves=accuracies({10: 0.4, 20: 0.5, 30: math.inf}))
+    make_run(tmp_path / "e", seed=2, curves=accuracies({10: 9.0}), status="diverged")
+    make_run(tmp_path / "e", "batch", curves=accuracies({10: 0.1, 20: math.nan}), status="diverged")
+    variants = written(tmp_path / "e") / "variants"
+    assert curve_of(variants / "none", "val/accuracy") == pytest.approx({10: 0.3, 20: 0.5, 30: 0.4})
+    assert curve_of(variants / "batch", "val/accuracy") == pytest.approx({10: 0.1})
+
+
+def test_the_layout_opens_with_margin_charts_and_goes_on_with_every_run(tmp_path: Path) -> None:
+    make_ablation(tmp_path / "e", seeds=2)
+    comparison, every_run = layout_of(written(tmp_path / "e")).category
+    assert not comparison.closed
+    assert not every_run.closed
+    assert [chart.title for chart in every_run.chart] == ["val/accuracy", "val/loss", "train_batch/loss"]
+    assert [chart.title for chart in reversed(comparison.chart)] == ["val/accuracy", "val/loss", "train_batch/loss"]
+    (series,) = comparison.chart[-1].margin.series
+    assert (series.value, series.lower, series.upper) == (MEAN, LOWER, UPPER)
+    assert list(every_run.chart[0].multiline.tag) == ["^val/accuracy$"]
+
+
+def test_events_have_no_hyperparameters_and_start_a_session(tmp_path: Path) -> None:
+    make_ablation(tmp_path / "e", seeds=2)
+    report = written(tmp_path / "e")
+    for run in (report, *(report / "variants").iterdir()):
+        version, start, *summaries = events_of(run)
+        assert version.file_version == "brain.Event:2"
+        assert (start.step, start.session_log.status) == (0, SessionLog.START)
+        plugins = {value.metadata.plugin_data.plugin_name for event in summaries for value in event.summary.value}
+        assert plugins <= {"scalars", "text", "images", "custom_scalars"}
+
+
+def test_events_written_anew_replace_those_that_a_reader_has(tmp_path: Path) -> None:
+    make_ablation(tmp_path / "e", seeds=2)
+    report = written(tmp_path / "e")
+    reader = EventAccumulator(str(report / "variants" / "none")).Reload()
+    before = [(event.step, event.value) for event in reader.Scalars("val/accuracy")]
+    written(tmp_path / "e")
+    reader.Reload()
+    assert len(list((report / "variants" / "none").iterdir())) == 2
+    assert [(event.step, event.value) for event in reader.Scalars("val/accuracy")] == before
+
+
+def test_the_same_runs_give_the_same_content(tmp_path: Path) -> None:
+    make_ablation(tmp_path / "e", seeds=2)
+    for number, path in enumerate(sorted((tmp_path / "e" / "runs").glob("*/run.json"))):
+        os.utime(path, (0, 1000 + number))
+    ablation = analyse(load(tmp_path / "e"))
+    contents = []
+    for place in ("first", "second"):
+        write_events(ablation, [], tmp_path / place)
+        files = sorted((tmp_path / place).rglob("events.*"), key=lambda file: file.parent)
+        contents.append([(file.parent.name, file.read_bytes()) for file in files[1:]])
+    assert contents[0] == contents[1]
+    assert {event.wall_time for event in events_of(tmp_path / "first")} == {1005.0}
+
+
+def test_figures_are_images_with_their_captions(tmp_path: Path) -> None:
+    make_run(tmp_path / "e")
+    pictures = tmp_path / "e" / "report" / "figures"
+    pictures.mkdir(parents=True)
+    (pictures / "finals.png").write_bytes(PNG)
+    (pictures / "broken.png").write_bytes(b"no picture")
+    figures = [Figure(name, "title", "Mean of <b> & tf_nn.", "") for name in ("finals", "broken", "missing")]
+    report = written(tmp_path / "e", *figures)
+    images = {tag: value for tag, value in tensors_of(report).items() if tag.startswith("figures/")}
+    assert {tag: list(value) for tag, value in images.items()} == {"figures/finals": [b"40", b"30", PNG]}
+    (described,) = [
+        value.metadata.summary_description
+        for event in events_of(report)
+        for value in event.summary.value
+        if value.tag == "figures/finals"
+    ]
+    assert described == r"Mean of &lt;b&gt; &amp; tf\_nn."
+
+
+def test_texts_tell_outcome_notes_config_and_environment(tmp_path: Path) -> None:
+    make_run(tmp_path / "e", "none", 0, config={"note": "```"})
+    make_run(tmp_path / "e", "<b>x|y</b>", 0, accuracy=0.9)
+    report = written(tmp_path / "e")
+    told = text_of(report, "report")
+    assert told.startswith(r"**&lt;b&gt;x\|y&lt;/b&gt; has the best val/accuracy: 0.9000")
+    assert r"- &lt;b&gt;x\|y&lt;/b&gt;: one run finished" in told
+    config, environment = (text_of(report / "variants" / "none", f"variant/{tag}") for tag in ("config", "environment"))
+    assert config.startswith("````yaml\nsteps: 100\n")
+    assert config.endswith("\n````")
+    assert "seed" not in config
+    assert "| device | cpu |" in environment
+
+
+def test_the_table_of_the_report_takes_the_place_of_the_outcome(tmp_path: Path) -> None:
+    make_run(tmp_path / "e", "none")
+    (tmp_path / "e" / "report").mkdir()
+    (tmp_path / "e" / "report" / "table.md").write_text("# e\n\n| a |\n|---|\n| 1 |\n")
+    assert text_of(written(tmp_path / "e"), "report").startswith("# e\n\n| a |\n|---|\n| 1 |\n\n## Curves\n")
+
+
+def test_of_too_many_variants_the_baseline_and_the_best_have_curves(tmp_path: Path) -> None:
+    make_run(tmp_path / "e", "none", accuracy=0.0)
+    for number in range(MOST_VARIANTS + 5):
+        make_run(tmp_path / "e", f"n{number}", accuracy=0.1 + number / 100)
+    report = written(tmp_path / "e")
+    names = sorted(path.name for path in (report / "variants").iterdir())
+    assert len(names) == MOST_VARIANTS
+    assert names[0] == "01_none"
+    assert {name.partition("_")[2] for name in names[1:]} == {f"n{number}" for number in range(6, MOST_VARIANTS + 5)}
+    assert f"{MOST_VARIANTS} of {MOST_VARIANTS + 6} variants have curves" in text_of(report, "report")
+
+
+def odd_data(root: Path) -> Iterator[None]:
+    root.mkdir()
+    yield  # no runs
+    make_run(root, curves={})
+    yield  # a run without curves
+    make_run(root, seed=1, curves=accuracies({10: 0.5}))
+    yield  # a single point
+    make_run(
+        root, "huge", curves={"val/accuracy": {10: 1e100, 20: -1e300}, "a(b)[c": {0: 1.0}, "only_nan": {1: math.nan}}
+    )
+    yield
+    make_run(root, "../../<script>\n\0/ü", curves=accuracies({10: 0.5}))
+    yield
+    make_run(root, "running", status="running", environment={}, curves=accuracies({10: 0.5}))
+    yield
+
+
+def test_odd_data_never_stop_a_report(tmp_path: Path) -> None:
+    for number, _ in enumerate(odd_data(tmp_path / "e")):
+        report = tmp_path / f"report{number}"
+        ablation = analyse(load(tmp_path / "e"))
+        write_events(ablation, [], report)
+        assert "report" in tensors_of(report)
+        runs = list((report / "variants").glob("*"))
+        assert len(runs) == len(ablation.variants)
+        assert all("variant/config" in tensors_of(run) for run in runs)
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("tf_nn", "tf_nn"),
+        ("normalizer=tf_nn, optimizer.lr=0.1", "normalizer=tf_nn,optimizer.lr=0.1"),
+        ("a/b", "a_b"),
+        ("../x", "_x"),
+        ("β=½", "β=½"),
+    ],
+)
+def test_slugs_stay_readable(name: str, slug: str) -> None:
+    assert slugs_of([name]) == [slug]
+
+
+def test_ten_and_more_slugs_are_numbered() -> None:
+    slugs = slugs_of([f"v{number}" for number in reversed(range(12))])
+    assert slugs[0] == "01_v11"
+    assert slugs == sorted(slugs)
+
+
+@given(names=st.lists(st.text(), unique=True, max_size=12))
+@settings(max_examples=200, deadline=None)
+def test_slugs_are_distinct_names_of_directories(names: list[str]) -> None:
+    slugs = slugs_of([*names, "x" * 500, "X" * 500])
+    assert len({slug.casefold() for slug in slugs}) == len(slugs)
+    for slug in slugs:
+        assert Path(slug).name == slug
+        assert not slug.startswith(".")
+        assert 0 < len(slug.encode()) <= LONGEST_SLUG

@@ -1,0 +1,59 @@
+"""What the terminal shows after a sweep: one table, the headline, and where to look on."""
+
+import io
+from pathlib import Path
+
+from normlab.report.analysis import analyse
+from normlab.report.collect import load
+from normlab.report.terminal import print_report
+
+from .made_runs import make_run
+
+
+def printed(place: Path) -> str:
+    out = io.StringIO()
+    print_report(analyse(load(place)), place / "report", out)
+    return out.getvalue()
+
+
+def test_the_table_has_mean_deviation_difference_and_published_figure(tmp_path: Path) -> None:
+    published = {"none": {"val/accuracy": 0.75}}
+    for seed, accuracy in enumerate((0.5, 0.7)):
+        make_run(tmp_path / "e", "none", seed, accuracy=accuracy, published=published)
+        make_run(tmp_path / "e", "batch", seed, accuracy=accuracy + 0.1 + seed / 100, published=published)
+    text = printed(tmp_path / "e")
+    assert "0.6000 ± 0.1414" in text
+    assert "+0.1050 │" in text
+    assert "0.7500" in text
+    assert "batch has the best val/accuracy: 0.7050 on average over 2 runs" in text
+    assert f"tensorboard --logdir {tmp_path / 'e'}" in text
+    assert f"Report: {tmp_path / 'e' / 'report' / 'index.html'}" in text
+
+
+def test_one_seed_has_no_deviation(tmp_path: Path) -> None:
+    make_run(tmp_path / "e")
+    assert "±" not in printed(tmp_path / "e").splitlines()[4]
+
+
+def test_runs_that_did_not_finish_are_counted(tmp_path: Path) -> None:
+    make_run(tmp_path / "e", "none", 0)
+    make_run(tmp_path / "e", "none", 1, status="diverged", diverged_at=7)
+    text = printed(tmp_path / "e")
+    assert "1 of 2" in text
+    assert "The loss was not finite at update 7 (seed 1)." in text
+
+
+def test_of_many_variants_twenty_are_shown(tmp_path: Path) -> None:
+    for number in range(30):
+        make_run(tmp_path / "e", f"n{number:02}", accuracy=number / 100)
+    text = printed(tmp_path / "e")
+    assert "20 of 30 variants" in text
+    assert "n29" in text
+    assert "n05 " not in text
+    assert "more notes, in the report" in text
+
+
+def test_markup_in_names_is_printed_as_it_is(tmp_path: Path) -> None:
+    make_run(tmp_path / "e", "[red]x[/red]")
+    make_run(tmp_path / "e", "none")
+    assert "[red]x[/red]" in printed(tmp_path / "e")
