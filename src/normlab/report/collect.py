@@ -58,6 +58,13 @@ class Results:
     problems: tuple[str, ...]
     """What could not be read, a line each."""
 
+    @property
+    def observed(self) -> pd.DataFrame:
+        """The curves without metrics of which every run has one value alone, at its end."""
+        points = self.curves.groupby(["name", "run_id"], observed=True)["step"].nunique()
+        names = points[points > 1].index.get_level_values("name")
+        return self.curves[self.curves["name"].isin(names)]
+
 
 def load(*directories: str | Path) -> Results:
     """Read all runs below output directories, such as `load("outputs/deep_cnn")`.

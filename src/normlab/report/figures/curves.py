@@ -67,7 +67,7 @@ class Curve:
 
 def curves(ablation: Ablation, selection: Selection) -> Iterator[Drawn]:
     """Draw each metric that was observed during training, final metrics first."""
-    rows = ablation.results.curves
+    rows = ablation.results.observed
     if rows.empty:
         return
     rows = rows[rows["variant"].isin(list(selection.looks)) & (rows["value"].abs() < LARGEST)]  # drops nan as well

@@ -77,7 +77,7 @@ def _rows(ablation: Ablation, drawn: Sequence[Variant]) -> pd.DataFrame:
 
     Values that are not finite are left out, and diverged runs where others of their variant are left.
     """
-    curves = ablation.results.curves
+    curves = ablation.results.observed
     rows = curves[curves["variant"].isin([variant.name for variant in drawn]) & (curves["value"].abs() < LARGEST)]
     rows = rows.sort_values("step", kind="stable").drop_duplicates(["run_id", "name", "step"], keep="last")
     diverged = [run.id for run in ablation.results.details if run.record.status == "diverged"]
