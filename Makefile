@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin
 
-.PHONY: demo test cluster published bench
+.PHONY: demo test launchers published bench
 
 demo: .venv/installed
 	$(RUN)/normlab experiment=demo
@@ -11,10 +11,10 @@ test: .venv/installed
 	$(RUN)/ruff check src tests benchmarks
 	$(RUN)/ruff format --check src tests benchmarks
 	$(RUN)/mypy
-	$(RUN)/pytest --numprocesses auto --dist loadfile --durations 12
+	$(RUN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 12
 
-cluster: .venv/installed
-	$(RUN)/pytest -m cluster --durations 12
+launchers: .venv/installed
+	$(RUN)/pytest -m launchers --durations 12
 
 published: .venv/installed
 	$(RUN)/pytest --numprocesses auto -m published

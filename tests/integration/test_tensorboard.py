@@ -8,12 +8,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import Command
+from .conftest import WITHOUT_REPORT
 
 
 def ask(port: int, route: str, body: dict[str, Any] | None = None) -> Any:
@@ -26,17 +25,19 @@ def ask(port: int, route: str, body: dict[str, Any] | None = None) -> Any:
         return json.load(answer)
 
 
-@pytest.fixture
-def tensorboard(normlab: Command, tmp_path: Path) -> Iterator[int]:
+@pytest.fixture(scope="module")
+def tensorboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Sweep two variants that share few hyperparameters; yield the port of a TensorBoard that has loaded them."""
-    finished = normlab("experiment=demo", "normalizer=none,tf_layers", "seed=0,1", "steps=6", "observe.val.every=2")
-    assert finished.returncode == 0, finished.stderr
+    place = tmp_path_factory.mktemp("tensorboard")
+    sweep = ("experiment=demo", "normalizer=none,tf_layers", "seed=0,1", "steps=6", "observe.val.every=2")
+    command = [sys.executable, "-m", "normlab", WITHOUT_REPORT, *sweep]
+    subprocess.run(command, cwd=place, check=True, capture_output=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen(
         [sys.executable, "-m", "tensorboard.main", "--logdir", "outputs/demo", "--port", str(port)],
-        cwd=tmp_path,
+        cwd=place,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
