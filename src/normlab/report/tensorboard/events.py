@@ -11,10 +11,11 @@ import pandas as pd
 from normlab.report.ablation import Ablation, Variant
 from normlab.report.figures.curves import pointwise
 from normlab.report.figures.drawing import LARGEST, Figure
+from normlab.report.markdown import plain
 from normlab.report.ranking import that_fit
 from normlab.report.tensorboard.event_file import EventFile
 from normlab.report.tensorboard.layout import layout_of, margin_tags
-from normlab.report.tensorboard.texts import config_text, environment_text, report_text, verbatim
+from normlab.report.tensorboard.texts import config_text, environment_text, report_text
 
 MOST_VARIANTS = 30
 """Variants that get a run. TensorBoard draws no run at all, unless asked to, where there are more than 40."""
@@ -114,6 +115,6 @@ def _add_figures(events: EventFile, figures: Iterable[Figure], directory: Path) 
     for figure in figures:
         try:
             png = (directory / "figures" / f"{figure.name}.png").read_bytes()
-            events.add_png(f"figures/{figure.name}", png, verbatim(figure.caption))
+            events.add_png(f"figures/{figure.name}", png, plain(figure.caption))
         except (OSError, ValueError):  # the page says what is missing
             continue

@@ -1,6 +1,5 @@
 """What TensorBoard's Text page says of a report and of each variant, in Markdown."""
 
-import html
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import yaml
 
 from normlab.report.ablation import Ablation, Variant
+from normlab.report.markdown import plain
 
 INTERVALS = (
     "The curve of a variant is the mean of its runs at each step, without diverged runs where it has others; the band"
@@ -26,13 +26,13 @@ def report_text(ablation: Ablation, drawn: int, table: Path) -> str:
     try:
         told = table.read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
-        notes = [f"- {verbatim(note)}" for note in ablation.notes]
-        told = "\n".join([f"**{verbatim(ablation.headline)}**", "", *notes])
+        notes = [f"- {plain(note)}" for note in ablation.notes]
+        told = "\n".join([f"**{plain(ablation.headline)}**", "", *notes])
     about_curves = INTERVALS
     if drawn < len(ablation.variants):
         shown = f"{drawn} of {len(ablation.variants)} variants"
         about_curves += f" {shown} have curves in TensorBoard: the baseline and the best by {ablation.metric}."
-    return f"{told}\n\n## Curves\n\n{verbatim(about_curves)}\n"
+    return f"{told}\n\n## Curves\n\n{plain(about_curves)}\n"
 
 
 def config_text(variant: Variant) -> str:
@@ -52,14 +52,8 @@ def environment_text(variant: Variant) -> str:
             found.setdefault(str(key), {})[_shown(value)] = None
     if not found:
         return "Nothing is recorded."
-    rows = [f"| {verbatim(key)} | {verbatim('; '.join(values))} |" for key, values in found.items()]
+    rows = [f"| {plain(key)} | {plain('; '.join(values))} |" for key, values in found.items()]
     return "\n".join(["| | |", "|---|---|", *rows])
-
-
-def verbatim(text: str) -> str:
-    """Return Markdown that shows the text as it is, in one line: names of variants hold what they like."""
-    escaped = html.escape(" ".join(text.split()), quote=False)
-    return re.sub(r"([\\`*_\[\]|])", r"\\\1", escaped)
 
 
 def _shown(value: Any) -> str:
