@@ -30,7 +30,10 @@ RUN = (
     "observe.val.first=10",
     "observe.val.every=10",
 )
-pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
+pytestmark = [
+    pytest.mark.launchers,
+    pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Sweeps killed by SIGKILL at random moments, driver or worker, end complete and with the bytes of one left alone.
 
-By default one of them; `pytest -m killed` kills 29 more (about 30 minutes on two cores).
+`make launchers` kills one of them; `pytest -m killed` 29 more (about 30 minutes on two cores).
 """
 
 import os
@@ -61,7 +61,13 @@ def workers_of(place: Path) -> list[int]:
     return [int(owner.split("process ")[1].split()[0]) for owner in told if owner and "process ?" not in owner]
 
 
-@pytest.mark.parametrize("chance", [0, *(pytest.param(n, marks=pytest.mark.killed) for n in range(1, 30))])
+@pytest.mark.parametrize(
+    "chance",
+    [
+        pytest.param(0, marks=pytest.mark.launchers),
+        *(pytest.param(n, marks=pytest.mark.killed) for n in range(1, 30)),
+    ],
+)
 def test_a_sweep_killed_at_random_moments_ends_complete_and_the_same(
     tmp_path: Path, undisturbed: Path, chance: int
 ) -> None:

@@ -1,10 +1,10 @@
 """Every sweep leaves a report of all runs of its experiment, one that failed in part too."""
 
 import csv
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from normlab.report import load
 
 from .conftest import Command
 
@@ -26,7 +26,7 @@ class Raises(nn.Identity):
 """
 
 
-def test_a_sweep_leaves_a_report_of_all_runs_of_its_experiment(
+def test_a_sweep_leaves_a_report_of_all_runs_of_its_experiment_and_a_notebook_gets_them_as_frames(
     normlab: Command, tmp_path: Path, runs: Callable[[str], list[Path]]
 ) -> None:
     first = normlab(*SWEEP, "seed=0")
@@ -47,6 +47,11 @@ def test_a_sweep_leaves_a_report_of_all_runs_of_its_experiment(
     assert all(run.name in page for run in runs("mlp"))
     assert "normlab experiment=mlp data=digits" in page
 
+    found = load(tmp_path / "outputs" / "mlp")
+    assert found.runs.groupby("variant")["test/accuracy"].count().to_dict() == {"none": 2, "batch": 2}
+    observed = found.curves[found.curves["name"] == "val/accuracy"]
+    assert observed.pivot_table(index="step", columns="variant", values="value").index.tolist() == [1, 6, 11, 12]
+
 
 def test_a_sweep_that_failed_in_part_is_reported_with_what_failed(normlab: Command, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(RAISES)
@@ -61,16 +66,3 @@ def test_a_sweep_that_failed_in_part_is_reported_with_what_failed(normlab: Comma
     page = (tmp_path / "outputs" / "mlp" / "report" / "index.html").read_text()
     assert "such" in page
     assert "<b>such" not in page
-
-
-def test_a_notebook_gets_tidy_frames(normlab: Command, tmp_path: Path) -> None:
-    assert normlab(*SWEEP, "seed=0").returncode == 0
-    program = (
-        "from normlab.report import load\n"
-        "found = load('outputs/mlp')\n"
-        "print(found.runs.groupby('variant')['test/accuracy'].mean().index.tolist())\n"
-        "curves = found.curves[found.curves['name'] == 'val/accuracy']\n"
-        "print(curves.pivot_table(index='step', columns='variant', values='value').index.tolist())"
-    )
-    told = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert told.stdout == "['batch', 'none']\n[1, 6, 11, 12]\n"

@@ -81,15 +81,11 @@ def test_a_users_own_normalizer_runs_in_a_sweep_beside_ours(
         "normalizer=none,tf_layers,rms",
         "seed=0",
         "steps=3",
-        report=True,
         PYTHONPATH=str(users_project),
     )
     assert finished.returncode == 0, finished.stderr
     assert [record_of(run)["choices"]["normalizer"] for run in runs("demo")] == ["none", "rms", "tf_layers"]
     assert {record_of(run)["status"] for run in runs("demo")} == {"finished"}
-    for variant in ("none", "tf_layers", "rms"):
-        assert f"│ {variant} " in finished.stdout
-    assert "tensorboard --logdir outputs/demo" in finished.stdout
 
 
 def test_a_users_own_model_and_data_set_run(
