@@ -101,14 +101,12 @@ class SubmititLauncher(OutcomeLauncher):
         self.parameters = parameters
 
     def outcomes(self, work: "Work", jobs: Iterable[DictConfig]) -> "list[Outcome]":
-        from normlab.config import ConfigurationError
+        from normlab.config import extra
         from normlab.launching.jobs import runs_at_once
 
-        try:
+        with extra("slurm"):
             from normlab.launching.cluster_jobs import run_as_jobs
             from normlab.launching.clusters import cluster_named
-        except ImportError as error:
-            raise ConfigurationError(f"{error}: pip install 'normlab[slurm]'") from error
 
         cluster = cluster_named(self.cluster, self.folder, self.max_num_timeout, self.parameters)
         return run_as_jobs(work, jobs, cluster, self.at_once or runs_at_once(self.config.accelerator.processes))
@@ -129,12 +127,10 @@ class RayLauncher(OutcomeLauncher):
         self.num_gpus = num_gpus
 
     def outcomes(self, work: "Work", jobs: Iterable[DictConfig]) -> "list[Outcome]":
-        from normlab.config import ConfigurationError
+        from normlab.config import extra
 
-        try:
+        with extra("ray"):
             from normlab.launching.ray_tasks import run_as_tasks
-        except ImportError as error:
-            raise ConfigurationError(f"{error}: pip install 'normlab[ray]'") from error
 
         num_cpus = self.num_cpus or self.config.accelerator.processes
         return run_as_tasks(work, jobs, self.address, num_cpus, self.num_gpus)

@@ -145,13 +145,11 @@ class SearchSweeper(AblationSweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Make the trials that are missing, print the table and the best trial. Raises as the sweep of all does."""
-        from normlab.config import ConfigurationError
+        from normlab.config import extra
         from normlab.launching.jobs import runs_at_once
 
-        try:
+        with extra("optuna"):
             from normlab.search import Search
-        except ImportError as error:
-            raise ConfigurationError(f"{error}: pip install 'normlab[optuna]'") from error
 
         assert self.config is not None
         search = Search(self.parsed(arguments), self.storage, self.sampler, self.n_trials)

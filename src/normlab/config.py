@@ -4,7 +4,8 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,15 @@ from omegaconf import DictConfig, OmegaConf
 
 class ConfigurationError(CompactHydraException):
     """A mistake that the user can mend: its message is printed alone, and the exit status is 1."""
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Say how to install one of the project's extras where an import within needs it. Raises ConfigurationError."""
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigurationError(f"{error}: pip install 'normlab[{name}]'") from error
 
 
 GROUPS = (

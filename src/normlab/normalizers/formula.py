@@ -15,6 +15,7 @@ class BatchNormByFormula(BatchNorm):
     """
 
     def normalize_with_batch_statistics(self, inputs: Tensor) -> Tensor:
+        """Normalize with the statistics of the batch and move the running averages towards them."""
         over = (0,) if inputs.ndim == 2 else (0, 2, 3)
         m: Tensor | int = inputs.numel() // self.num_features
         total = _itself

@@ -48,8 +48,8 @@ def analyse(results: Results, options: Options | None = None) -> Ablation:
     notes += compare(variants, metrics, baseline)
     for variant in variants:
         own = _settings(variant.runs).get("threshold")
-        usual = float(own) if isinstance(own, int | float) else None
-        variant.threshold = usual if options.threshold is None else options.threshold
+        own = float(own) if isinstance(own, int | float) else None
+        variant.threshold = own if options.threshold is None else options.threshold
         if variant.threshold is not None and metrics:
             _judge(variant, metric, results.curves)
     return Ablation(

@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class Run:
     def id(self) -> str:
         return self.record.run_id
 
-    @property
+    @cached_property  # asked for many times, and every answer of one report must be the same
     def status(self) -> str:
         """That of the record, or `died` where it says that the run is being made and nobody makes it."""
         if self.record.status == "running" and owner_of(self.directory.path) is None:
@@ -58,7 +59,7 @@ class Results:
     problems: tuple[str, ...]
     """What could not be read, a line each."""
 
-    @property
+    @cached_property
     def observed(self) -> pd.DataFrame:
         """The curves without metrics of which every run has one value alone, at its end."""
         points = self.curves.groupby(["name", "run_id"], observed=True)["step"].nunique()

@@ -68,6 +68,7 @@ class Observer(pl.Callback):
         return any(schedule.is_due(updates) for schedule in self.schedules.values())
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+        """Observe what is due after the last update of the stretch, which ends where anything is."""
         assert isinstance(pl_module, Classifier)
         for name, schedule in self.schedules.items():
             if not schedule.is_due(pl_module.updates):
