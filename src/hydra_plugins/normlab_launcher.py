@@ -1,4 +1,4 @@
-"""Hydra's launchers for processes of this machine, for Slurm and for Ray: how Hydra finds what starts the runs."""
+"""Hydra's launchers for processes, populations, Slurm and Ray: how Hydra finds what starts the runs."""
 
 import logging
 import os
@@ -70,6 +70,25 @@ class ProcessLauncher(OutcomeLauncher):
         workers = self.workers or len(places) or runs_at_once(accelerator.processes)
         log.info("At most %d at once", workers)
         return run_in_processes(work, jobs, workers, places)
+
+
+class PopulationLauncher(OutcomeLauncher):
+    """This process, in which runs that differ in their seed alone are trained together.
+
+    Args:
+        size: how many at a time.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def outcomes(self, work: "Work", jobs: Iterable[DictConfig]) -> "list[Outcome]":
+        from normlab.config import ConfigurationError
+        from normlab.launching.populations import run_in_populations
+
+        if self.size < 1:
+            raise ConfigurationError(f"hydra.launcher.size={self.size} is out of range: choose at least 1")
+        return run_in_populations(work, jobs, self.size)
 
 
 class SubmititLauncher(OutcomeLauncher):

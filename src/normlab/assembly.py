@@ -22,6 +22,12 @@ from normlab.models import initialize
 from normlab.normalizers import synchronize
 from normlab.training.observers import Schedule, schedules
 
+Preprocess = Callable[[Tensor], Tensor]
+"""From uint8 images to what the network sees."""
+
+Samples = Mapping[str, NDArray[np.generic]]
+"""What the inputs of a run look like before and after preprocessing."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -29,22 +35,27 @@ class Parts:
 
     device: torch.device
     splits: Splits
-    preprocess: Callable[[Tensor], Tensor]
+    preprocess: Preprocess
     network: nn.Module
     objective: Objective
     optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
     batches: BatchStream
     test_batches: BatchStream
     schedules: dict[str, Schedule]
-    samples: Mapping[str, NDArray[np.generic]]
-    """What its inputs look like before and after preprocessing."""
+    samples: Samples
     callbacks: list[pl.Callback]
 
 
-def assemble(settings: Mapping[str, Any], local_rank: int = 0) -> Parts:
+def assemble(settings: Mapping[str, Any], local_rank: int = 0, like: Parts | None = None) -> Parts:
     """Build everything that a run needs and writes nothing, so that a mistake shows before there is a trace of it.
 
-    `local_rank` is this process's number among those of the run on this machine. Raises ConfigurationError.
+    Args:
+        settings: the config as `normlab.config.validated` returns it.
+        local_rank: this process's number among those of the run on this machine.
+        like: parts of a run that differs in its seed alone, whose data are taken.
+
+    Raises:
+        ConfigurationError: on a mistake in config or data.
     """
     accelerator = settings["accelerator"]
     device = _device(accelerator["kind"], local_rank)
@@ -54,9 +65,9 @@ def assemble(settings: Mapping[str, Any], local_rank: int = 0) -> Parts:
     pl.seed_everything(seed, verbose=False)  # for modules of a user's own that draw from the global generators
 
     try:
-        splits = Splits.of(_build(settings, "data")).to(device)
-        preprocess = fitted(_build(settings, "preprocessing"), splits.train)
-        pictured = samples(_build(settings, "preprocessing"), preprocess, splits.train)
+        splits, preprocess, pictured = (
+            _data(settings, device) if like is None else (like.splits, like.preprocess, like.samples)
+        )
         network = _build(
             settings,
             "model",
@@ -88,6 +99,12 @@ def assemble(settings: Mapping[str, Any], local_rank: int = 0) -> Parts:
         samples=pictured,
         callbacks=callbacks,
     )
+
+
+def _data(settings: Mapping[str, Any], device: torch.device) -> tuple[Splits, Preprocess, Samples]:
+    splits = Splits.of(_build(settings, "data")).to(device)
+    preprocess = fitted(_build(settings, "preprocessing"), splits.train)
+    return splits, preprocess, samples(_build(settings, "preprocessing"), preprocess, splits.train)
 
 
 def _build(settings: Mapping[str, Any], group: str, **arguments: Any) -> Any:

@@ -1,5 +1,6 @@
 """Where a run ran: code, versions, machine. For the record, never part of a run's identity."""
 
+import functools
 import platform
 import subprocess
 from importlib import metadata
@@ -38,6 +39,7 @@ def describe(device: torch.device, precision: str, processes: int) -> dict[str, 
     }
 
 
+@functools.cache  # the code that runs is the one that was there when it was loaded
 def _git(*arguments: str) -> str | None:
     """Ask git about the checkout that this package's code lies in; None where there is none."""
     try:

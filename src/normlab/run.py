@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -79,15 +80,26 @@ def _lead(
         return record
     parts = assemble(settings)
     try:
-        if settings["force"] and directory.path.exists():
-            with ownership(directory.path):
-                log.info("%s is made anew: its directory is now %s", directory.path.name, directory.move_aside().name)
-        with ownership(directory.path), StopRequest().listening() as request:
+        with owned(directory, settings["force"]), StopRequest().listening() as request:
             done = result_of(directory)
             return done or _make(settings, choices, parts, directory, rendezvous, request, progress)
     except OwnedElsewhereError as elsewhere:
         log.info("%s %s", directory.path.name, elsewhere)
-        return directory.read() or _new_record(directory, settings, choices, parts)
+        return directory.read() or new_record(directory, settings, choices, parts)
+
+
+@contextmanager
+def owned(directory: RunDirectory, force: bool) -> Iterator[None]:
+    """Own a run's directory for a while; where a run is forced, what was there before is moved aside.
+
+    Raises OwnedElsewhereError, and ConfigurationError where the directory cannot be written.
+    """
+    try:
+        if force and directory.path.exists():
+            with ownership(directory.path):
+                log.info("%s is made anew: its directory is now %s", directory.path.name, directory.move_aside().name)
+        with ownership(directory.path):
+            yield
     except OSError as error:
         raise ConfigurationError(
             f"cannot write to {directory.path}: {error.strerror}. Choose another place with output_root=DIR."
@@ -121,12 +133,13 @@ def _follow(
             raise RunFailedError(directory.path.name, error) from error
     if request.signal is not None:
         raise RunInterrupted(request.exit_status)
-    return _record_in(directory) or _new_record(directory, settings, choices, assemble(settings))
+    return _record_in(directory) or new_record(directory, settings, choices, assemble(settings))
 
 
-def _new_record(
+def new_record(
     directory: RunDirectory, settings: Mapping[str, Any], choices: Mapping[str, Any], parts: Parts
 ) -> Record:
+    """Return the record of a run that has yet to start."""
     return Record(
         run_id=directory.path.name,
         experiment=experiment_directory(settings, choices).name,
@@ -150,31 +163,43 @@ def _make(
 ) -> Record:
     """Make the run in a directory that this process owns; whatever ends it stands in its record."""
     rank_zero_only.rank = 0  # type: ignore[attr-defined]  # Lightning takes it from Slurm's variables, among others
-    record = _new_record(directory, settings, choices, parts)
-    directory.checkpoint.parent.mkdir(exist_ok=True)
-    OmegaConf.save(OmegaConf.create(settings), directory.config)
-    np.savez_compressed(directory.inputs, allow_pickle=False, **parts.samples)
-    directory.write(record)
-    with _log_file(directory):
+    record = new_record(directory, settings, choices, parts)
+    prepare(directory, settings, parts, record)
+    with log_file(directory):
         log.info("%s: %d updates on %s in %s", record.run_id, record.steps, parts.device, directory.path)
         try:
             with followers(settings, rendezvous) as others:
                 fit_and_evaluate(settings, parts, directory, record, others, request, progress)
             directory.write(record)
         except BaseException as error:
-            record.status = "failed" if isinstance(error, Exception) else "interrupted"
-            record.error = traceback.format_exc()
-            directory.write(record)
+            note_error(directory, record, error)
             if isinstance(error, Exception):
                 raise RunFailedError(record.run_id, error) from error
             raise
-        log.info("%s: %s", record.run_id, _told(record))
+        log.info("%s: %s", record.run_id, told(record))
     if request.signal is not None:
         raise RunInterrupted(request.exit_status)
     return record
 
 
-def _told(record: Record) -> str:
+def prepare(directory: RunDirectory, settings: Mapping[str, Any], parts: Parts, record: Record) -> None:
+    """Write what a run directory holds from the start. Raises OSError."""
+    directory.checkpoint.parent.mkdir(exist_ok=True)
+    OmegaConf.save(OmegaConf.create(dict(settings)), directory.config)
+    np.savez_compressed(directory.inputs, allow_pickle=False, **parts.samples)
+    directory.write(record)
+
+
+def note_error(directory: RunDirectory, record: Record, error: BaseException) -> None:
+    """Write into a run's record what ended it: a failure, or something that may be over when it is asked for again."""
+    passing = isinstance(error, torch.AcceleratorError) or not isinstance(error, Exception)
+    record.status = "interrupted" if passing else "failed"
+    record.error = "".join(traceback.format_exception(error))
+    directory.write(record)
+
+
+def told(record: Record) -> str:
+    """Return how a run ended, in words."""
     if record.status == "interrupted":
         return "interrupted; asked for again, it goes on from its checkpoint"
     if record.status == "diverged":
@@ -183,7 +208,7 @@ def _told(record: Record) -> str:
 
 
 @contextmanager
-def _log_file(directory: RunDirectory) -> Iterator[None]:
+def log_file(directory: RunDirectory) -> Iterator[None]:
     """Copy what is logged meanwhile, warnings included, to the run's own log."""
     handler = logging.FileHandler(directory.log, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

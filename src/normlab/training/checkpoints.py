@@ -6,7 +6,8 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,29 +30,52 @@ modules that draw while they train), the size of `metrics.csv` in bytes (rows be
 trained, and the run's id."""
 
 
+class Cadence:
+    """Says when checkpoints are due: as often as what it takes to write them allows."""
+
+    def __init__(self) -> None:
+        self._written = time.monotonic()
+        self._interval = SHORTEST_INTERVAL_SECONDS
+
+    @property
+    def is_due(self) -> bool:
+        return time.monotonic() - self._written >= self._interval
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Time what is written in the context, on which the next date depends."""
+        start = time.monotonic()
+        yield
+        self._written = time.monotonic()
+        self._interval = max(SHORTEST_INTERVAL_SECONDS, (self._written - start) / SHARE_OF_TIME)
+
+
 class Checkpoints(pl.Callback):
-    """Keeps the last two checkpoints of a run, on a cadence by time that the cost of writing one sets.
+    """Keeps the last two checkpoints of a run.
 
     Args:
         directory: of the run.
         seconds_before: seconds trained before the checkpoint that was resumed from.
+        networks: trained at once in this process, which share its time evenly.
     """
 
-    def __init__(self, directory: RunDirectory, seconds_before: float = 0.0) -> None:
+    def __init__(self, directory: RunDirectory, seconds_before: float = 0.0, networks: int = 1) -> None:
         self.directory = directory
-        self._started = time.monotonic() - seconds_before
-        self._saved = time.monotonic()
-        self._interval = SHORTEST_INTERVAL_SECONDS
+        self.seconds_before = seconds_before
+        self.networks = networks
+        self._started = time.monotonic()
+        self._cadence = Cadence()
 
     @property
     def seconds(self) -> float:
         """Seconds trained, those before a resumption included."""
-        return time.monotonic() - self._started
+        return self.seconds_before + (time.monotonic() - self._started) / self.networks
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
-        if time.monotonic() - self._saved >= self._interval:
+        if self._cadence.is_due:
             assert isinstance(pl_module, Classifier)
-            self.save(pl_module)
+            with self._cadence.writing():
+                self.save(pl_module)
 
     def save(self, module: Classifier) -> None:
         """Write a checkpoint; where the disk does not take it, warn, and the ones before stay.
@@ -60,7 +84,6 @@ class Checkpoints(pl.Callback):
         """
         if module.diverged_at is not None:
             return
-        start = time.monotonic()
         content: Checkpoint = {
             "run_id": self.directory.path.name,
             **state_of(module),
@@ -73,15 +96,14 @@ class Checkpoints(pl.Callback):
             log.warning(
                 "no checkpoint after update %d, the one before stays (is the disk full?): %s", module.updates, error
             )
-        self._saved = time.monotonic()
-        self._interval = max(SHORTEST_INTERVAL_SECONDS, (self._saved - start) / SHARE_OF_TIME)
 
 
 def state_of(module: Classifier) -> Checkpoint:
     """Return what `restore` takes."""
     return {
         "updates": module.updates,
-        "network": module.network.state_dict(),
+        # A tensor that is part of a larger one would be written with all of it.
+        "network": {name: value.clone() for name, value in module.network.state_dict().items()},
         "optimizer": module.optimizer.state_dict(),
         "scaler": module.scaler.state_dict(),
         "generator": torch.get_rng_state(),

@@ -1,6 +1,5 @@
 """The LightningModule around any network, objective and optimizer; one training batch of it is a stretch of updates."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -48,6 +47,7 @@ class Classifier(pl.LightningModule):
         self.automatic_optimization = False
         self.network = network
         self.objective = objective
+        self.optimizer_for = optimizer
         self.optimizer = optimizer(network.parameters())
         self.batches = batches
         self.autocast_type = AUTOCAST[precision]
@@ -61,27 +61,46 @@ class Classifier(pl.LightningModule):
         """The update, counted from 1, whose loss was not finite; training then ends."""
 
     def training_step(self, steps: range, batch_idx: int) -> Tensor:
-        """Make one update for each step, until training should stop; return the last loss, before its update."""
+        """Make one update for each step, until training should stop; return their losses, each before its update."""
+        losses = []
         for step in steps:
-            images, labels = self._batch(step)
-            self.optimizer.zero_grad()
-            with self._forward_context():
-                loss = self.objective(self.network(images), labels)
-            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            losses.append(self.update(step))
             if self.parallel is not None:
-                loss = self.parallel.average(self.network, loss, self.stop_asked)
                 self.trainer.should_stop = self.parallel.stop_agreed
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-            self.updates += 1
-            if not math.isfinite(loss.item()):
-                self.diverged_at = self.updates
-                self.trainer.should_stop = True
             if self.trainer.should_stop:
                 break
+        told = torch.stack(losses)
+        if self.has_diverged(told):
+            self.trainer.should_stop = True
         # Lightning's `global_step` counts the steps of its own wrapper of the optimizer, which is passed by.
         self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total.completed = self.updates
+        return told
+
+    def update(self, step: int) -> Tensor:
+        """Make the update of a step, counted from 0; return its loss, before it."""
+        images, labels = self._batch(step)
+        self.optimizer.zero_grad()
+        with self.forward_context():
+            loss = self.objective(self.network(images), labels)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if self.parallel is not None:
+            loss = self.parallel.average(self.network, loss, self.stop_asked)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.updates += 1
         return loss.detach()
+
+    def has_diverged(self, losses: Tensor) -> bool:
+        """Return whether a loss of the latest updates, in their order, is not finite, and note which one.
+
+        Asked once for many updates: on a GPU each look at a loss would wait for it.
+        """
+        finite = losses.isfinite().tolist()
+        if all(finite):
+            return False
+        self.updates += finite.index(False) + 1 - len(finite)
+        self.diverged_at = self.updates
+        return True
 
     def ask_to_stop(self) -> None:
         """End training after the update under way; of several processes, all end it after the one that tells them."""
@@ -108,7 +127,8 @@ class Classifier(pl.LightningModule):
         self.parallel.seed_update(step, self.device)
         return self.batches.batch(step, self.parallel.part)
 
-    def _forward_context(self) -> AbstractContextManager[Any]:
+    def forward_context(self) -> AbstractContextManager[Any]:
+        """Autocast to the precision of the training passes, where that is another than float32."""
         if self.autocast_type is None:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.autocast_type)

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from torch import Tensor, nn
 
 from normlab.data.splits import Splits
 from normlab.data.stream import Batch, BatchStream
 from normlab.evaluation import Score, in_passes, score
 from normlab.models.layers import named_normalizers
-from normlab.population import SAMPLE, normalizer_statistics
+from normlab.normalizer_statistics import SAMPLE, normalizer_statistics
 from normlab.training.classifier import Classifier
 from normlab.training.loggers import CsvLogger
 
@@ -70,17 +70,21 @@ class Observer(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
         """Observe what is due after the last update of the stretch, which ends where anything is."""
         assert isinstance(pl_module, Classifier)
+        self.observe(pl_module, trainer.loggers)
+
+    def observe(self, module: Classifier, loggers: Iterable[Logger]) -> None:
+        """Measure what is due after the update that a module has just made, and send it to the loggers."""
         for name, schedule in self.schedules.items():
-            if not schedule.is_due(pl_module.updates):
+            if not schedule.is_due(module.updates):
                 continue
             if name == "normalizers":
                 sample = self.preprocess(self.splits.train.images[:SAMPLE])
-                log_normalizers(trainer, normalizer_statistics(pl_module.network, sample), pl_module.updates)
+                log_normalizers(loggers, normalizer_statistics(module.network, sample), module.updates)
             else:
-                found = score(pl_module.network, pl_module.objective, self._batches(name, pl_module))
-                log_score(trainer, name, found, pl_module.updates)
+                found = score(module.network, module.objective, self._batches(name, module))
+                log_score(loggers, name, found, module.updates)
                 if name == "val":
-                    log_variables(trainer, pl_module.network, pl_module.updates)
+                    log_variables(loggers, module.network, module.updates)
 
     def _batches(self, name: str, module: Classifier) -> Iterable[Batch]:
         if name == "train_batch":
@@ -90,22 +94,22 @@ class Observer(pl.Callback):
         return in_passes(getattr(self.splits, name), self.preprocess)
 
 
-def log_score(trainer: pl.Trainer, name: str, found: Score, updates: int) -> None:
+def log_score(loggers: Iterable[Logger], name: str, found: Score, updates: int) -> None:
     """Send a score to every logger as `<name>/loss` and `<name>/accuracy`, at the number of updates made."""
-    for logger in trainer.loggers:
+    for logger in loggers:
         logger.log_metrics({f"{name}/loss": found.loss, f"{name}/accuracy": found.accuracy}, updates)
 
 
-def log_normalizers(trainer: pl.Trainer, found: Mapping[str, float], updates: int) -> None:
+def log_normalizers(loggers: Iterable[Logger], found: Mapping[str, float], updates: int) -> None:
     """Send what describes normalizers to `metrics.csv` alone: in TensorBoard histograms show more of it."""
-    for logger in trainer.loggers:
+    for logger in loggers:
         if isinstance(logger, CsvLogger):
             logger.log_metrics(found, updates)
 
 
-def log_variables(trainer: pl.Trainer, network: nn.Module, updates: int) -> None:
+def log_variables(loggers: Iterable[Logger], network: nn.Module, updates: int) -> None:
     """Send running averages, scale and shift of every normalizer to TensorBoard as histograms."""
-    for logger in trainer.loggers:
+    for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
             for block, normalizer in named_normalizers(network):
                 for name, values in normalizer.state_dict().items():

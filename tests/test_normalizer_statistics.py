@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from normlab.models import MLP
 from normlab.models.layers import Block
+from normlab.normalizer_statistics import normalizer_statistics
 from normlab.normalizers import BatchNorm
-from normlab.population import normalizer_statistics
 
 
 @pytest.fixture

@@ -1,0 +1,110 @@
+"""Jobs that differ in their seed alone, made together; what cannot be is made alone, and said why."""
+
+import gc
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from hydra.core.utils import configure_log
+from omegaconf import DictConfig
+
+from normlab.composing import settings_of
+from normlab.launching.jobs import Work
+from normlab.launching.workers import Outcome
+from normlab.run import RunInterrupted
+from normlab.sweep import PlannedRun
+from normlab.together import run_together, why_alone
+from normlab.training.checkpoints import latest
+from normlab.training.fitting_together import NotTogetherError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Job:
+    number: int
+    config: DictConfig
+    run: PlannedRun
+
+
+def run_in_populations(work: Work, configs: Iterable[DictConfig], size: int) -> list[Outcome]:
+    """Return the outcomes of all jobs, in their order, made in this process.
+
+    Args:
+        work: does a job alone.
+        configs: of the jobs, composed and resolved.
+        size: how many runs are trained at a time.
+
+    Raises:
+        SystemExit: with 128 + the signal's number, where a signal ended it.
+    """
+    jobs = [_Job(number, config, PlannedRun(*settings_of(config))) for number, config in enumerate(configs)]
+    outcomes: dict[int, Outcome] = {}
+    for group in _groups(jobs):
+        for start in range(0, len(group), size):
+            outcomes |= _made(work, group[start : start + size])
+    return [outcomes[job.number] for job in jobs]
+
+
+def _groups(jobs: Sequence[_Job]) -> list[list[_Job]]:
+    """Return the jobs by what may be trained together: those that differ in their seed, at the same update."""
+    groups = defaultdict(list)
+    for job in jobs:
+        rest = {**job.run.settings, "seed": None}
+        checkpoint = None if rest["force"] else latest(job.run.directory)
+        updates = checkpoint["updates"] if checkpoint else 0
+        groups[json.dumps([rest, dict(job.run.choices), updates], sort_keys=True)].append(job)
+    return [*groups.values()]
+
+
+def _made(work: Work, jobs: Sequence[_Job]) -> dict[int, Outcome]:
+    """Make the runs of some jobs together where that is possible; of half as many at a time where memory ends."""
+    if len(jobs) == 1:
+        return _made_alone(work, jobs)
+    reason = why_alone(jobs[0].run.settings)
+    if reason is None:
+        configure_log(jobs[0].config.hydra.job_logging, jobs[0].config.hydra.verbose)
+        try:
+            run_together([job.run for job in jobs])
+            return {job.number: _outcome(job) for job in jobs}
+        except RunInterrupted as interruption:
+            raise SystemExit(interruption.exit_status) from None
+        except torch.AcceleratorError as error:
+            return {job.number: Outcome(error=f"the GPU was lost: {error}") for job in jobs}
+        except Exception as error:
+            reason = None if _is_out_of_memory(error) else f"{type(error).__name__}: {error}"
+            reason = str(error) if isinstance(error, NotTogetherError) else reason
+    # Here, where the exception no longer holds what it was raised over.
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    names = f"{jobs[0].run.directory.path.name} and {len(jobs) - 1} more"
+    if reason is None:
+        log.warning("%s do not fit into memory together: half of them at a time", names)
+        middle = len(jobs) // 2
+        return _made(work, jobs[:middle]) | _made(work, jobs[middle:])
+    log.warning("%s are made one after another: %s", names, reason)
+    return _made_alone(work, jobs)
+
+
+def _made_alone(work: Work, jobs: Iterable[_Job]) -> dict[int, Outcome]:
+    outcomes = {}
+    for job in jobs:
+        try:
+            outcomes[job.number] = Outcome(value=work(job.config))
+        except Exception as error:
+            outcomes[job.number] = Outcome(error=str(error) or type(error).__name__)
+    return outcomes
+
+
+def _outcome(job: _Job) -> Outcome:
+    record = job.run.record
+    return Outcome(value=record.status if record else None)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # Torch has an exception of its own for that on GPUs alone.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

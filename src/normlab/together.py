@@ -1,0 +1,109 @@
+"""Runs that differ in their seed alone, made together in one process; each leaves what it leaves when run alone."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from pytorch_lightning.utilities import rank_zero_only
+
+from normlab.assembly import Parts, assemble
+from normlab.config import ConfigurationError
+from normlab.ownership import OwnedElsewhereError
+from normlab.records import Record
+from normlab.run import RunInterrupted, log_file, new_record, note_error, owned, prepare, result_of, told
+from normlab.stopping import StopRequest
+from normlab.sweep import PlannedRun
+from normlab.training.fitting_together import fit_together
+from normlab.training.session import Session, begun
+
+log = logging.getLogger(__name__)
+
+
+def why_alone(settings: Mapping[str, Any]) -> str | None:
+    """Return why runs with these settings are made one by one, in words; None where nothing in them forbids it."""
+    accelerator = settings["accelerator"]
+    if accelerator["processes"] > 1:
+        return "accelerator.processes shares each run among processes"
+    if accelerator["compile"]:
+        return "accelerator.compile compiles one network"
+    if accelerator["precision"] == "16-mixed":
+        return "16-mixed scales each run's loss by what happened in it"
+    if settings["callbacks"] or settings["trainer"]:
+        return "callbacks and trainer are of Lightning, which trains one network"
+    return None
+
+
+def run_together(runs: Sequence[PlannedRun]) -> None:
+    """Make runs that differ in their seed alone, or what is left of them; their records tell how they ended.
+
+    A run that is finished, or that another process is making, is left alone.
+
+    Raises:
+        ConfigurationError: on a mistake in config or data, or where they differ in more; nothing has been written.
+        NotTogetherError: where they cannot be trained as one population; they are left as they were.
+        RunInterrupted: after Ctrl-C or SIGTERM, once checkpoints are written.
+        Exception: whatever ended the training of all; their records say `failed`, or `interrupted` where the GPU
+            was lost.
+    """
+    first = {**runs[0].settings, "seed": None}
+    for run in runs[1:]:
+        other = {**run.settings, "seed": None}
+        if other != first:
+            keys = ", ".join(key for key in first if first[key] != other.get(key))
+            raise ConfigurationError(f"runs that are trained together may differ in their seed alone, not in {keys}")
+    rank_zero_only.rank = 0  # type: ignore[attr-defined]  # Lightning takes it from Slurm's variables, among others
+    shared = assemble(runs[0].settings)
+    with ExitStack() as owning, StopRequest().listening() as request:
+        mine = []
+        for run in runs:
+            try:
+                owning.enter_context(owned(run.directory, run.settings["force"]))
+            except OwnedElsewhereError as elsewhere:
+                log.info("%s %s", run.directory.path.name, elsewhere)
+                continue
+            if result_of(run.directory) is None:
+                mine.append((run, assemble(run.settings, like=shared)))
+        if mine:
+            _make(mine, request)
+    if request.signal is not None:
+        raise RunInterrupted(request.exit_status)
+
+
+def _make(runs: Sequence[tuple[PlannedRun, Parts]], request: StopRequest) -> None:
+    """Make runs whose directories this process owns."""
+    records = [new_record(run.directory, run.settings, run.choices, parts) for run, parts in runs]
+    for (run, parts), record in zip(runs, records, strict=True):
+        record.environment["trained_together"] = len(runs)
+        prepare(run.directory, run.settings, parts, record)
+    sessions: list[Session] = []
+    with ExitStack() as logs:
+        for run, _ in runs:
+            logs.enter_context(log_file(run.directory))
+        log.info("%d runs of %d updates together on %s", len(runs), records[0].steps, runs[0][1].device)
+        try:
+            for (run, parts), record in zip(runs, records, strict=True):
+                sessions.append(begun(run.settings, parts, run.directory, record, networks=len(runs)))
+            fit_together(sessions, request)
+        except BaseException as error:
+            for session in sessions:
+                session.close()
+            for (run, _), record in zip(runs, records, strict=True):
+                note_error(run.directory, record, error)
+            raise
+    for (run, _), record, session in zip(runs, records, sessions, strict=True):
+        with log_file(run.directory):
+            _conclude(run, record, session)
+
+
+def _conclude(run: PlannedRun, record: Record, session: Session) -> None:
+    """Bring one run to its end, whatever becomes of the others."""
+    try:
+        session.conclude()
+        run.directory.write(record)
+    except Exception as error:
+        session.close()
+        note_error(run.directory, record, error)
+        log.error("%s failed: %s: %s", record.run_id, type(error).__name__, error)
+    else:
+        log.info("%s: %s", record.run_id, told(record))

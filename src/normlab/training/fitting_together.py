@@ -1,0 +1,52 @@
+"""Training runs that differ in their seed alone, as one population: each observed, kept and concluded as if alone."""
+
+import logging
+from collections.abc import Sequence
+
+from normlab.stopping import StopRequest
+from normlab.training.checkpoints import Cadence
+from normlab.training.classifier import stretches
+from normlab.training.population import Population
+from normlab.training.session import Session
+from normlab.training.trial import why_not_together
+
+log = logging.getLogger(__name__)
+
+
+class NotTogetherError(Exception):
+    """These runs cannot be trained as one population; the message says why."""
+
+
+def fit_together(sessions: Sequence[Session], request: StopRequest) -> None:
+    """Train all runs to their last update, or until a stop is asked for or all have diverged.
+
+    Raises NotTogetherError, before the first update.
+    """
+    modules = [session.module.train() for session in sessions]
+    reason = why_not_together(modules)
+    if reason is not None:
+        raise NotTogetherError(reason)
+    population = Population(modules)
+
+    def ask_to_stop() -> None:
+        population.stop_asked = True
+
+    request.when_asked = ask_to_stop
+    if request.signal is not None:  # asked before training began
+        return
+    cadence = Cadence()
+    first = sessions[0]
+    for steps in stretches(first.module.updates, first.settings["steps"], first.observer.is_due):
+        population.train(steps)
+        for session in sessions:
+            # One that diverged earlier has ended; one that just did is observed like the others.
+            if session.module.updates == steps.stop:
+                session.observer.observe(session.module, session.loggers)
+        if population.stop_asked or all(module.diverged_at is not None for module in modules):
+            break
+        if cadence.is_due:
+            with cadence.writing():
+                population.hand_out_optimizer_states()
+                for session in sessions:
+                    session.checkpoints.save(session.module)
+    population.hand_out_optimizer_states()
