@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import CompactHydraException
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
+
+from normlab.signatures import parameters_of
 
 
 class ConfigurationError(CompactHydraException):
@@ -162,13 +163,9 @@ def _check_against_target(group: str, node: Mapping[str, Any]) -> None:
     if "_target_" not in node:
         raise ConfigurationError(f"{group} has no _target_: name the class or function it stands for")
     try:
-        target = get_object(node["_target_"])
+        parameters = parameters_of(node["_target_"])
     except Exception as error:
         raise ConfigurationError(f"{group}._target_={node['_target_']} cannot be imported: {error}") from error
-    try:
-        parameters = inspect.signature(target).parameters
-    except (TypeError, ValueError):  # a target written in C has no signature to read
-        return
     for key, value in node.items():
         if key in parameters:
             wanted = _kind(parameters[key])

@@ -71,6 +71,15 @@ def deadly_sweep(tmp_path: Path) -> tuple[str, ...]:
     return ("--config-dir=mine", "experiment=demo", "normalizer=dies_once,none", "seed=0", "steps=8")
 
 
+LISTING_IMPORTS = {"PYTHONPROFILEIMPORTTIME": "1"}
+"""Environment in which Python lists on standard error what it imports."""
+
+
+def imported(listed: str) -> set[str]:
+    """Return the modules in such a list."""
+    return {line.rpartition("|")[2].strip() for line in listed.splitlines() if line.startswith("import time:")}
+
+
 def record_of(run: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((run / "run.json").read_text())
     return content

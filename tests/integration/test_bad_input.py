@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from .conftest import Command
+from .conftest import LISTING_IMPORTS, Command, imported
 
 DIGITS = "data=digits"
 
@@ -17,24 +17,50 @@ DIGITS = "data=digits"
         (["normalizer.momentun=0.1", "normalizer=batch"], "Key 'momentun' is not in struct"),
         (["steps=many"], "Value 'many' of type 'str' could not be converted to Integer"),
         (["optimizer.lr=fast"], "optimizer.lr='fast' has the wrong type: it is a number"),
+        (["optimizer=adam", "optimizer.betas=0.9"], "optimizer.betas=0.9 has the wrong type: it is a list"),
         (["model.hidden=100"], "model.hidden=100 has the wrong type: it is a list"),
+        (
+            ["normalizer=slim", "normalizer.momentum=low"],
+            "normalizer.momentum='low' has the wrong type: it is a number",
+        ),
         (["normalizer=layer"], "Could not find 'normalizer/layer'"),
         (["steps=0"], "steps=0 is out of range: choose at least 1"),
         (["batch_size=0"], "batch_size=0 is out of range: choose at least 1"),
-        (["batch_size=1248"], "batch_size is 1248, but the train split has 1247 examples: choose 1 to 1247"),
         (["optimizer.lr=-0.1"], "optimizer.lr=-0.1 is out of range: choose at least 0"),
         (["seed=-1"], "seed=-1 is out of range: choose 0 to 4294967295"),
         (["seed=4294967296"], "seed=4294967296 is out of range"),
-        (["model.activation=rely"], "there is no activation 'rely': choose one of relu, sigmoid"),
-        (["normalizer=batch", "normalizer.momentum=3"], "momentum must lie in [0, 1], got 3"),
         (["observe.val.every=0"], "observe.val.every=0 is out of range"),
         (["evaluate.splits=[vall]"], "evaluate.splits names 'vall', which is none of train, val, test"),
         (["normalizer._target_=nowhere.Layer"], "normalizer._target_=nowhere.Layer cannot be imported"),
         (["accelerator.threads=0"], "accelerator.threads=0 is out of range"),
+        (["experiment=mlp", "steps=many"], "Value 'many' of type 'str' could not be converted to Integer"),
+        (["experiment=mlp", "optimizer.lr=0.1,fast"], "optimizer.lr='fast' has the wrong type: it is a number"),
     ],
-    ids=lambda value: value[0] if isinstance(value, list) else "",
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_in_the_config_ends_in_one_message(
+def test_a_mistake_in_the_config_ends_in_one_message_that_does_not_wait_for_torch(
+    normlab: Command, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    finished = normlab(DIGITS, *arguments, **LISTING_IMPORTS)
+    assert finished.returncode == 1
+    assert message in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert not (tmp_path / "outputs").exists()
+    assert "normlab.config" in imported(finished.stderr)
+    assert not imported(finished.stderr) & {"torch", "pytorch_lightning", "numpy", "pandas"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["batch_size=1248"], "batch_size is 1248, but the train split has 1247 examples: choose 1 to 1247"),
+        (["model.activation=rely"], "there is no activation 'rely': choose one of relu, sigmoid"),
+        (["normalizer=batch", "normalizer.momentum=3"], "momentum must lie in [0, 1], got 3"),
+        (["normalizer._target_=torch.nn.Nothing"], "normalizer._target_=torch.nn.Nothing cannot be imported"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_that_only_the_parts_of_a_run_can_tell_ends_in_one_message(
     normlab: Command, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     finished = normlab(DIGITS, *arguments)

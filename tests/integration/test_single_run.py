@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from .conftest import Command, curves_of, record_of
+from .conftest import LISTING_IMPORTS, Command, curves_of, imported, record_of
 
 SMALL = ("data=digits", "steps=30", "observe.val.first=10", "observe.val.every=10", "observe.train_batch.first=15")
 
@@ -56,6 +56,14 @@ def test_a_run_leaves_its_record_config_curves_events_checkpoint_and_log(
     assert list(curves["val/loss"]) == [10, 20, 30]
     assert list(curves["train_batch/loss"]) == [15]
     assert curves["test/accuracy"] == {30: record["metrics"]["test/accuracy"]}
+
+
+def test_help_lists_the_choices_and_does_not_wait_for_torch(normlab: Command) -> None:
+    finished = normlab("--help", **LISTING_IMPORTS)
+    assert finished.returncode == 0
+    assert "normalizer: batch, batch_norm_1d, formula, none, slim" in finished.stdout
+    assert "normlab.config" in imported(finished.stderr)
+    assert not imported(finished.stderr) & {"torch", "pytorch_lightning", "numpy", "pandas"}
 
 
 def test_a_pipe_sees_no_progress_bar_and_no_warning(normlab: Command) -> None:
