@@ -63,6 +63,7 @@ def test_what_is_read_of_torch_is_what_importing_tells() -> None:
         "nowhere.Layer",
         "normlab.data.splits.Splits",  # decorated
         "normlab.data.splits.Splits.of",
+        "torch.optim..SGD",
         "torch",
     ],
 )

@@ -1,11 +1,10 @@
 """What a class or function is called with, read from its source where importing it would take seconds."""
 
 import ast
-import inspect
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.util import find_spec, resolve_name
-from inspect import Parameter
+from inspect import Parameter, signature
 from pathlib import Path
 
 from hydra.utils import get_object
@@ -28,7 +27,7 @@ def parameters_of(target: str) -> Parameters:
         return known
     imported = get_object(target)
     try:
-        return inspect.signature(imported).parameters
+        return signature(imported).parameters
     except (TypeError, ValueError):  # a target written in C has no signature to read
         return {}
 
@@ -37,7 +36,8 @@ def parameters_of(target: str) -> Parameters:
 def parameters_in_source(target: str) -> Parameters | None:
     """Return the parameters as source tells them, without importing it; None where reading is not enough.
 
-    Enough are undecorated functions and classes whose `__init__`, or that of their only base, has literal defaults.
+    Enough it is for what is not decorated and has literal defaults: a function, or the `__init__` of a class or of its
+    only base.
     """
     found = _definition(*_split(target))
     if found is None:
@@ -46,7 +46,7 @@ def parameters_in_source(target: str) -> Parameters | None:
     if isinstance(definition, ast.FunctionDef):
         return _parameters(definition)
     methods = {node.name: node for node in definition.body if isinstance(node, ast.FunctionDef)}
-    if definition.keywords or "__new__" in methods:
+    if definition.decorator_list or definition.keywords or "__new__" in methods:
         return None
     if "__init__" in methods:
         return _parameters(methods["__init__"])
@@ -59,13 +59,13 @@ def parameters_in_source(target: str) -> Parameters | None:
 
 
 def _definition(module: str, name: str) -> tuple[str, Definition] | None:
-    """Return the undecorated definition of a name, and its module, followed through imports from module to module."""
+    """Return the definition of a name, and its module, followed through imports from module to module."""
     followed = set()
     while module and (module, name) not in followed and (file := _file(module)) is not None:
         followed.add((module, name))
         node = _binding(file, name)
         if isinstance(node, Definition):
-            return None if node.decorator_list else (module, node)
+            return module, node
         if node is None:
             return None
         package = module if file.name == "__init__.py" else _split(module)[0]
@@ -92,14 +92,16 @@ def _file(module: str) -> Path | None:
     """Return the source file of a module, found without importing the packages around it."""
     package, *inner = module.split(".")
     spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
+    if spec is None or not spec.submodule_search_locations or not all(map(str.isidentifier, inner)):
         return None
     place = Path(spec.submodule_search_locations[0], *inner)
     return next((file for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file()), None)
 
 
 def _parameters(function: ast.FunctionDef) -> Parameters | None:
-    """Return the parameters of a function or method; None where a default is more than a literal."""
+    """Return the parameters of a function or method; None where it is decorated or a default is more than a literal."""
+    if function.decorator_list:
+        return None
     arguments = function.args
     positional = [*arguments.posonlyargs, *arguments.args]
     required = len(positional) - len(arguments.defaults)
