@@ -22,6 +22,7 @@ published: .venv/installed
 bench: .venv/installed
 	$(RUN)/python benchmarks/harness_against_loop.py
 	$(RUN)/python benchmarks/report.py
+	$(RUN)/python benchmarks/startup.py
 	$(RUN)/python benchmarks/sweeps.py
 
 .venv/installed: pyproject.toml constraints.txt
