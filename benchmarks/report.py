@@ -9,14 +9,13 @@ Command: python benchmarks/report.py (about a minute)
 import argparse
 import os
 import random
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import yaml
+from paired import cost, print_machine
 
 from normlab.composing import composed
 from normlab.config import run_id
@@ -77,11 +76,8 @@ if __name__ == "__main__":
         place = Path(temporary) / "mlp"
         make_runs(place, arguments.runs)
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-        start = time.perf_counter()
-        program = [sys.executable, "-m", "normlab.report.command", str(place)]
-        command = subprocess.Popen(program, stdout=subprocess.DEVNULL)
-        _, status, used = os.wait4(command.pid, 0)
-        assert status == 0
-        print(f"report of {arguments.runs} runs: {time.perf_counter() - start:.1f} s, {used.ru_maxrss / 1024:.0f} MB")
+        print_machine("matplotlib", "pandas", "scipy")
+        seconds, megabytes = cost(Path(temporary), sys.executable, "-m", "normlab.report.command", str(place))
+        print(f"report of {arguments.runs} runs: {seconds:.1f} s, {megabytes:.0f} MB")
         page = place / "report" / "index.html"
         print(f"its page: {page.stat().st_size / 1e6:.1f} MB")
