@@ -19,13 +19,21 @@ launchers: .venv/installed
 published: .venv/installed
 	$(RUN)/pytest --numprocesses auto -m published
 
-bench: .venv/installed
+bench: .venv/installed .venv/peers/installed
 	$(RUN)/python benchmarks/harness_against_loop.py
+	.venv/peers/bin/python benchmarks/peers.py
+	$(RUN)/python benchmarks/cost_curves.py
 	$(RUN)/python benchmarks/report.py
 	$(RUN)/python benchmarks/startup.py
-	$(RUN)/python benchmarks/sweeps.py
+	$(RUN)/python benchmarks/workers.py
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(RUN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# Apart, because TensorBoard imports TensorFlow where that is installed, which every run would pay for.
+.venv/peers/installed: .venv/installed pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv/peers
+	.venv/peers/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[peers]'
 	touch $@
