@@ -1,4 +1,4 @@
-"""One side of a comparison in a process of its own, which builds everything once and times itself whenever asked."""
+"""One side of a comparison in a process of its own, which builds what it is told and times itself whenever asked."""
 
 import json
 import subprocess
@@ -25,50 +25,52 @@ class OwnProcess:
 
     Args:
         program: the script.
-        task: what it is to time.
         notes: file for what it writes besides, of which TensorFlow and Lightning write much that tells nothing.
 
     Raises:
-        RuntimeError: with these notes, where it ends without an answer; also when called.
+        RuntimeError: with these notes, when it is asked and ends without an answer.
     """
 
-    def __init__(self, program: Path, task: Task, notes: Path) -> None:
+    def __init__(self, program: Path, notes: Path) -> None:
         self._notes = notes
-        command = [sys.executable, str(program), json.dumps(task)]
         with notes.open("w") as written:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=written, text=True
+                [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=written, text=True
             )
-        self.parameters = int(self._line())
-        """Trained parameters of its network."""
+
+    def prepare(self, task: Task) -> int:
+        """Let it build what the task needs, in place of what it built before; return how many parameters it trains."""
+        return int(self._answer_to(json.dumps(task)))
 
     def __call__(self) -> float:
         """Return the updates per second of one timing."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        return float(self._line())
+        return float(self._answer_to(""))
 
     def end(self) -> None:
         self._process.communicate()
 
-    def _line(self) -> str:
+    def _answer_to(self, line: str) -> str:
+        assert self._process.stdin is not None
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
+        print(line, file=self._process.stdin, flush=True)
+        found = self._process.stdout.readline()
+        if not found:
             status = self._process.wait()
             raise RuntimeError(f"{self._process.args!r} ended with status {status}:\n{self._notes.read_text()}")
-        return line
+        return found
 
 
-def asked_task() -> Task:
-    """Return the task that this process was started for."""
-    return Task(*json.loads(sys.argv[1]))
+def answer(prepare: Callable[[Task], tuple[int, Callable[[], float]]]) -> None:
+    """Answer each line that comes in: to a task what it has built, and to an empty line one timing of that.
 
-
-def answer(parameters: int, timing: Callable[[], float]) -> None:
-    """Tell how many parameters the network trains, then the updates per second of one timing per line that comes in."""
+    Args:
+        prepare: from a task to how many parameters its network trains, and what returns its updates per second.
+    """
     answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print must not stand among the answers
-    print(parameters, file=answers, flush=True)
-    for _ in sys.stdin:
-        print(timing(), file=answers, flush=True)
+    found: float
+    for line in sys.stdin:
+        if line.strip():
+            found, timing = prepare(Task(*json.loads(line)))
+        else:
+            found = timing()
+        print(found, file=answers, flush=True)

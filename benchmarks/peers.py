@@ -17,11 +17,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from hydra.utils import instantiate
 from own_process import OwnProcess, Task
 from paired import in_turn, print_machine, ratio
 
-from normlab.assembly import assemble
 from normlab.composing import composed
+from normlab.data import Splits
 
 NETWORKS = {"deep_cnn": ("tf_layers", 150), "convnet": ("slim", 800), "mlp": ("batch_norm_1d", 4000)}
 """Experiment → normalizer beside none, and updates of one timing, some seconds each."""
@@ -35,17 +36,15 @@ SIDES = {
 }
 
 
-def compare(network: str, normalizer: str, threads: int, updates: int, data: Path, rounds: int) -> None:
+def compare(
+    sides: dict[str, OwnProcess], network: str, normalizer: str, threads: int, updates: int, data: Path, rounds: int
+) -> None:
     """Print the updates per second of each side, and what normlab's are of each peer's."""
-    sides = {}
-    for side, program in SIDES.items():
-        task = Task(side, network, normalizer, threads, updates, str(data))
-        sides[side] = OwnProcess(Path(__file__).with_name(program), task, data.with_name(f"{side}.txt"))
-    parameters = {process.parameters for process in sides.values()}
+    parameters = {
+        process.prepare(Task(side, network, normalizer, threads, updates, str(data))) for side, process in sides.items()
+    }
     assert len(parameters) == 1, f"the networks differ: {parameters} parameters"
     found = in_turn(sides, rounds)
-    for process in sides.values():
-        process.end()
     for side, speeds in found.items():
         told = "" if side == "normlab" else ratio(found["normlab"], speeds)
         print(f"{network:<9} {normalizer:<14} {threads:>7}  {side:<25} {statistics.median(speeds):>8.1f}/s  {told}")
@@ -54,7 +53,7 @@ def compare(network: str, normalizer: str, threads: int, updates: int, data: Pat
 
 def save_training_images(path: Path) -> None:
     """Write MNIST's training split, as normlab reads it, for sides that read it without normlab."""
-    images, labels = assemble(composed("experiment=mlp", "hydra.mode=RUN")[0]).splits.train
+    images, labels = Splits.of(instantiate(composed("data=mnist")[0]["data"])).train
     np.savez(path, images=images.squeeze(1).numpy(), labels=labels.numpy())
 
 
@@ -68,9 +67,13 @@ def main() -> None:
         data = Path(temporary) / "train.npz"
         save_training_images(data)
         for threads in (1, 2):
+            here = Path(__file__).parent
+            sides = {side: OwnProcess(here / name, data.with_name(f"{side}.txt")) for side, name in SIDES.items()}
             for network, (normalizer, updates) in NETWORKS.items():
                 for choice in ("none", normalizer):
-                    compare(network, choice, threads, updates, data, arguments.rounds)
+                    compare(sides, network, choice, threads, updates, data, arguments.rounds)
+            for process in sides.values():
+                process.end()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
-from own_process import Task, answer, asked_task
+from own_process import Task, answer
 
 BATCH = 64
 NORMALIZERS: dict[str, Callable[[], list[Any]]] = {
@@ -117,8 +117,8 @@ def tf_function(task: Task, model: Any, images: Any, labels: Any, in_graph: bool
     return timing
 
 
-def main() -> None:
-    task = asked_task()
+def prepare(task: Task) -> tuple[int, Callable[[], float]]:
+    keras.backend.clear_session()
     tf.config.threading.set_intra_op_parallelism_threads(task.threads)
     tf.config.threading.set_inter_op_parallelism_threads(task.threads)
     with np.load(task.data) as data:
@@ -128,8 +128,8 @@ def main() -> None:
         timing = model_fit(task, model, images, labels)
     else:
         timing = tf_function(task, model, images, labels, in_graph=task.side == "tf.function, loop inside")
-    answer(sum(int(np.prod(variable.shape)) for variable in model.trainable_variables), timing)
+    return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables), timing
 
 
 if __name__ == "__main__":
-    main()
+    answer(prepare)

@@ -3,12 +3,13 @@
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from own_process import Task, answer, asked_task
+from own_process import Task, answer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -92,14 +93,12 @@ def template(task: Task) -> float:
         return task.updates / (time.perf_counter() - start)
 
 
-def main() -> None:
-    task = asked_task()
+def prepare(task: Task) -> tuple[int, Callable[[], float]]:
     network = assemble(settings_for(task, "unused")[0]).network
-    parameters = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     side = template if task.side == "template" else normlab
     side(task._replace(updates=1))  # what is imported and allocated at first use
-    answer(parameters, lambda: side(task))
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad), lambda: side(task)
 
 
 if __name__ == "__main__":
-    main()
+    answer(prepare)
