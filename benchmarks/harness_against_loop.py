@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from normlab.assembly import Parts, assemble
 from normlab.composing import composed
 from normlab.data import Split
-from normlab.population import normalizer_statistics
+from normlab.normalizer_statistics import normalizer_statistics
 from normlab.run import run
 
 NETWORKS = {"deep_cnn": ("tf_layers", 400), "convnet": ("slim", 2000), "mlp": ("batch_norm_1d", 10_000)}

@@ -68,8 +68,8 @@ def approximately(results: list[dict[str, Any]]) -> list[Any]:
 @pytest.mark.parametrize("normalizer", choices_of("normalizer"))
 @pytest.mark.parametrize("model", choices_of("model"))
 def test_curves_and_final_metrics_are_those_of_lone_runs(tmp_path: Path, model: str, normalizer: str) -> None:
-    # Over 50 updates 19 normalized layers, with the kinks of their ReLUs, blow rounding up to tenths: a lone run in float32
-    # is as far from the same one in float64. There tests/training/test_population.py compares them with ReLUs.
+    # Over 50 updates 19 normalized layers, with the kinks of their ReLUs, blow rounding up to tenths: a lone run in
+    # float32 is as far from the same one in float64. There tests/training/test_population.py compares them with ReLUs.
     calm = ["model.depth=4", "model.activation=tanh", "optimizer.lr=0.01"] if model == "deep_cnn" else []
     overrides = (f"model={model}", f"normalizer={normalizer}", *calm)
     ours, theirs = planned(tmp_path / "together", *overrides), planned(tmp_path / "alone", *overrides)
