@@ -111,18 +111,22 @@ def test_a_large_mean_costs_no_digits_of_the_variance(together: Together, layer_
     torch.testing.assert_close(found["running_var"].double(), inputs.double().var(0), rtol=2e-5, atol=0)
 
 
-def half(argument: tuple[BatchNorm, torch.Tensor]) -> torch.Tensor:
-    layer, inputs = argument
-    synchronize(layer)
-    outputs: torch.Tensor = layer(inputs)
-    return outputs.detach()
-
-
-def test_half_precision_goes_in_and_out_while_the_averages_stay_float32(together: Together) -> None:
-    inputs = torch.randn(8, 3, generator=torch.Generator().manual_seed(0)).bfloat16()
-    found = torch.cat(together(half, [(BatchNorm(3), part) for part in inputs.chunk(2)]))
-    assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found, BatchNorm(3)(inputs).detach())
+@both_classes
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("shape", [(64, 3), (16, 3, 5, 4)])
+def test_half_precision_goes_in_and_out_while_the_averages_are_float32(
+    together: Together, layer_class: type[BatchNorm], half: torch.dtype, shape: tuple[int, ...]
+) -> None:
+    inputs = (300 + 40 * torch.randn(shape, generator=torch.Generator().manual_seed(0))).to(half)
+    towards = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(half)
+    parts = zip(inputs.chunk(2), towards.chunk(2), strict=True)
+    found = joined(together(part_passed_through, [(layer_class(3, momentum=1.0), *part) for part in parts]))
+    expected = passed_through(BatchNormByFormula(3, momentum=1.0).double(), inputs.double(), towards.double())
+    for name, value in expected.items():
+        kept = name in ("outputs", "gradient of inputs")
+        assert found[name].dtype == (half if kept else torch.float32)
+        rounding = torch.finfo(found[name].dtype).eps
+        torch.testing.assert_close(found[name].double(), value, rtol=rounding, atol=1e-5 * float(value.std()))
 
 
 def test_the_statistics_of_a_block_are_of_the_whole_batch_where_its_normalizer_is_synchronized() -> None:

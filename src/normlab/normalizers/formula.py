@@ -14,6 +14,11 @@ class BatchNormByFormula(BatchNorm):
     normalized input, gamma and beta scale and shift. It costs a few times the fused kernels.
     """
 
+    def forward(self, inputs: Tensor) -> Tensor:
+        """As `BatchNorm.forward`; half precision is computed with in float32 and returned, as the kernels do."""
+        outputs = super().forward(inputs.to(torch.promote_types(inputs.dtype, torch.float32)))
+        return outputs.to(inputs.dtype)
+
     def normalize_with_batch_statistics(self, inputs: Tensor) -> Tensor:
         """Normalize with the statistics of the batch and move the running averages towards them."""
         over = (0,) if inputs.ndim == 2 else (0, 2, 3)
