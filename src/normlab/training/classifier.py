@@ -51,7 +51,8 @@ class Classifier(pl.LightningModule):
         self.optimizer = optimizer(network.parameters())
         self.batches = batches
         self.autocast_type = AUTOCAST[precision]
-        self.scaler = torch.amp.GradScaler(enabled=self.autocast_type is torch.float16)
+        device = batches.split.labels.device  # `self.device` is the CPU until training starts
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.autocast_type is torch.float16)
         self.parallel = parallel
         self.stop_asked = False
         """Whether this process, one of several, wants training to end."""
