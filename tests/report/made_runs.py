@@ -27,6 +27,7 @@ def make_run(
     status: Status = "finished",
     choices: Mapping[str, str] | None = None,
     config: Mapping[str, Any] | None = None,
+    precision: str = "32-true",
     report: Mapping[str, Any] | None = None,
     published: Mapping[str, Any] | None = None,
     **record: Any,
@@ -43,6 +44,7 @@ def make_run(
         status: of the record; a run that did not finish has no final metrics.
         choices: further choices of config groups.
         config: further keys of the config.
+        precision: of its training passes.
         report: the experiment's `report` settings.
         published: figures by normalizer.
         record: further fields of the record.
@@ -54,7 +56,7 @@ def make_run(
         "batch_size": 64,
         "normalizer": {"_target_": f"made.{normalizer}"},
         "optimizer": {"_target_": "torch.optim.SGD", "lr": 0.1},
-        "accelerator": {"precision": "32-true"},
+        "accelerator": {"precision": precision},
         **(config or {}),
         "report": dict(report or {}),
     }
@@ -66,6 +68,14 @@ def make_run(
         curves = {"val/accuracy": {50: accuracy / 2, 100: accuracy}, "val/loss": {50: 1.0, 100: 1 - accuracy}}
     write_curves(directory, curves)
     directory.log.write_text(f"INFO made {directory.path.name}\n")
+    environment = {
+        "device": "cpu",
+        "precision": precision,
+        "threads": 1,
+        "torch": "2",
+        "python": "3",
+        "git_commit": "0" * 40,
+    }
     made = {
         "run_id": directory.path.name,
         "experiment": root.name,
@@ -76,7 +86,7 @@ def make_run(
         "metrics": final if status == "finished" else {},
         "seconds": 2.0,
         "steps_per_second": 50.0,
-        "environment": {"device": "cpu", "precision": "32-true", "torch": "2", "python": "3", "git_commit": "0" * 40},
+        "environment": environment,
         "published": dict(published or {}),
         **record,
     }

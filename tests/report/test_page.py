@@ -108,6 +108,12 @@ def test_the_page_loads_nothing_and_lets_nothing_be_loaded(tmp_path: Path) -> No
     assert "unsafe" not in policy
 
 
+def test_every_table_of_the_page_names_precision_device_and_threads(tmp_path: Path) -> None:
+    make_run(tmp_path / "e", precision="bf16-mixed")
+    page = page_of(tmp_path / "e")
+    assert page.count("<table") == page.count("Precision: bf16-mixed; device: cpu; threads: 1.") == 3
+
+
 def test_without_runs_the_page_says_so(tmp_path: Path) -> None:
     (tmp_path / "e").mkdir()
     text = Reader(page_of(tmp_path / "e")).text

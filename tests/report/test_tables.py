@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from normlab.report.analysis import analyse
+from normlab.report.analysis import Options, analyse
 from normlab.report.collect import load
 from normlab.report.latex import escaped, latex
 from normlab.report.markdown import markdown
@@ -71,6 +71,34 @@ def test_two_factors_make_a_two_way_table(tmp_path: Path) -> None:
     assert "| normalizer \\\\ optimizer.lr | 0.01 | 0.1 | 1 |" in markdown(ablation)
     assert "| batch | 0.0050 | 0.0500 | – |" in markdown(ablation)
     assert "normalizer / optimizer.lr & 0.01 & 0.1 & 1 " in latex(ablation)
+
+
+def test_every_table_names_precision_device_and_threads(tmp_path: Path) -> None:
+    for lr in (0.1, 1.0):
+        for normalizer in ("none", "batch"):
+            make_run(tmp_path / "e", normalizer, config={"optimizer": {"lr": lr}}, precision="bf16-mixed")
+    ablation = analyse(load(tmp_path / "e"))
+    assert "Precision: bf16-mixed; device: cpu; threads: 1." in markdown(ablation)
+    tables = latex(ablation).split(r"\end{table}")[:-1]
+    assert len(tables) == 2
+    assert all("Precision: bf16-mixed; device: cpu; threads: 1." in table for table in tables)
+    assert {*tidy(ablation)[["precision", "device", "threads"]].itertuples(index=False)} == {("bf16-mixed", "cpu", "1")}
+
+
+def test_where_runs_differ_in_precision_every_table_tells_which_has_which(tmp_path: Path) -> None:
+    for precision in ("32-true", "bf16-mixed"):
+        make_run(tmp_path / "e", "batch", 0, precision=precision)
+        make_run(tmp_path / "e", "batch", 1, precision=precision)
+    ablation = analyse(load(tmp_path / "e"), Options(baseline="accelerator.precision=32-true"))
+    assert [variant.name.partition("=")[2] for variant in ablation.variants] == ["32-true", "bf16-mixed"]
+    assert "Precision: 32-true (2), bf16-mixed (2); device: cpu; threads: 1." in markdown(ablation)
+    for row in tidy(ablation).to_dict("records"):
+        assert row["variant"] == f"accelerator.precision={row['precision']}"
+
+
+def test_runs_of_which_nothing_is_recorded_have_no_precision_to_name(tmp_path: Path) -> None:
+    make_run(tmp_path / "e", environment={})
+    assert "Precision: not recorded; device: not recorded" in markdown(analyse(load(tmp_path / "e")))
 
 
 def test_no_runs_make_tables_that_say_so(tmp_path: Path) -> None:

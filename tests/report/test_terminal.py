@@ -30,6 +30,11 @@ def test_the_table_has_mean_deviation_difference_and_published_figure(tmp_path: 
     assert f"Report: {tmp_path / 'e' / 'report' / 'index.html'}" in text
 
 
+def test_the_table_names_precision_device_and_threads(tmp_path: Path) -> None:
+    make_run(tmp_path / "e", precision="16-mixed")
+    assert "Precision: 16-mixed; device: cpu; threads: 1." in " ".join(printed(tmp_path / "e").split())
+
+
 def test_one_seed_has_no_deviation(tmp_path: Path) -> None:
     make_run(tmp_path / "e")
     assert "±" not in printed(tmp_path / "e").splitlines()[4]

@@ -113,6 +113,15 @@ def test_equal_numbers_written_differently_are_one_value_as_they_are_one_run() -
     ]
 
 
+def test_the_precision_is_named_also_where_it_follows_from_the_normalizer() -> None:
+    made = [{"seed": 0, "accelerator": {"precision": precision}} for precision in ("32-true", "bf16-mixed")]
+    labels = labels_of(made, [{"normalizer": name} for name in ("none", "batch")])
+    assert [name_of(label) for label in labels] == [
+        "normalizer=none, accelerator.precision=32-true",
+        "normalizer=batch, accelerator.precision=bf16-mixed",
+    ]
+
+
 def test_a_config_is_flattened_to_dotted_keys() -> None:
     assert flat({"seed": 1, "a": {"b": {"c": 0.5}, "d": None}, "e": [1, 2]}) == {
         "seed": "1",

@@ -1,6 +1,7 @@
 """`table.tex`: one booktabs table for a paper, which takes it in with its `input` command."""
 
 from normlab.report.ablation import Ablation
+from normlab.report.conditions import conditions_in_words
 from normlab.report.ranking import that_fit
 from normlab.report.tables import HEADINGS, caption, lines_of, two_way
 
@@ -61,6 +62,7 @@ def _two_way(ablation: Ablation, name: str) -> list[str]:
     rows = [[corner, *map(str, grid.columns)], *([str(row), *grid.loc[row]] for row in grid.index)]
     lines = [" & ".join(map(escaped, row)) + r" \\" for row in rows]
     told = f"{ablation.title}: {ablation.metric}, mean ± sample standard deviation over seeds."
+    told += f" {conditions_in_words(ablation.results.details)}"
     return [*_table("l" * len(rows[0]), [lines[0], r"\midrule", *lines[1:]], told, f"{name}-two-way"), ""]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from normlab.report.ablation import Ablation, Variant
+from normlab.report.conditions import conditions, conditions_in_words
 from normlab.report.ranking import ranking
 from normlab.report.shown import NOTHING, decimal, interval, probability, signed
 from normlab.report.statistics import Summary
@@ -47,7 +48,8 @@ def tidy(ablation: Ablation) -> pd.DataFrame:
 
 def _row(variant: Variant, metric: str) -> dict[str, Any]:
     cell, counts = variant.cells[metric], variant.counts
-    row: dict[str, Any] = {"variant": variant.name, **variant.label, "metric": metric, "runs": len(variant.runs)}
+    row: dict[str, Any] = {"variant": variant.name, **variant.label, "metric": metric}
+    row |= {**conditions(variant.runs), "runs": len(variant.runs)}
     row |= {f"runs_{status}": counts[status] for status in STATUSES}
     row |= _columns("", cell.summary)
     row["area_under_curve"] = cell.area.mean if cell.area else None
@@ -116,7 +118,7 @@ def two_way(ablation: Ablation) -> pd.DataFrame | None:
 
 
 def caption(ablation: Ablation) -> str:
-    """Say what the printed tables hold: n, interval, test, and what is published."""
+    """Say what the printed tables hold: n, interval, test, what is published, and what it was computed in and on."""
     cells = [cell for variant in ablation.variants for cell in variant.cells.values()]
     summaries = [cell.summary for cell in cells if cell.summary]
     sizes = sorted({summary.n for summary in summaries})
@@ -134,4 +136,4 @@ def caption(ablation: Ablation) -> str:
         )
     if any(cell.reproduction for cell in cells):
         told += " Published: one run of its author's, reproduced if within the 95 % prediction interval of the seeds."
-    return told
+    return f"{told} {conditions_in_words(ablation.results.details)}".rstrip()

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from normlab.report.ablation import Ablation, Variant
+from normlab.report.conditions import conditions_in_words
 from normlab.report.ranking import that_fit
 from normlab.report.shown import NOTHING, decimal, probability, signed
 from normlab.report.tables import mean_and_deviation
@@ -68,4 +69,6 @@ def _seeds(variant: Variant) -> str:
 
 def _caption(ablation: Ablation, shown: int) -> str:
     told = "mean ± standard deviation over seeds; published: one run of its author's"
-    return told if shown == len(ablation.variants) else f"{told}; {shown} of {len(ablation.variants)} variants"
+    if shown < len(ablation.variants):
+        told += f"; {shown} of {len(ablation.variants)} variants"
+    return f"{told}\n{conditions_in_words(ablation.results.details)}"

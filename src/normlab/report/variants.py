@@ -5,6 +5,8 @@ from typing import Any
 
 from normlab.config import identity
 
+PRECISION = "accelerator.precision"
+
 Label = dict[str, str]
 """Factor (a config group, or a key such as `optimizer.lr`) → its value in one variant."""
 
@@ -13,7 +15,7 @@ def labels_of(configs: Sequence[Mapping[str, Any]], choices: Sequence[Mapping[st
     """Return for each run what tells it from runs of other variants, seed aside; empty where nothing does.
 
     Choices of config groups come first, then further keys. A key that follows from those before it (the momentum of
-    a normalizer, say) is left out.
+    a normalizer, say) is left out, save the precision: no table may keep silent about it.
 
     Args:
         configs: the resolved config of each run.
@@ -24,7 +26,7 @@ def labels_of(configs: Sequence[Mapping[str, Any]], choices: Sequence[Mapping[st
     for source in (chosen, [flat(identity(config)) for config in configs]):
         for key in dict.fromkeys(key for values in source for key in values if key != "seed"):
             values = [run.get(key, "–") for run in source]
-            if len(set(values)) > 1 and not _follows(values, labels):
+            if len(set(values)) > 1 and (key == PRECISION or not _follows(values, labels)):
                 for label, value in zip(labels, values, strict=True):
                     label[key] = value
     return labels

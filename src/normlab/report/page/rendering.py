@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 import normlab
 from normlab.report.ablation import Ablation
+from normlab.report.conditions import conditions_in_words
 from normlab.report.figures.drawing import Figure
 from normlab.report.page.results_tables import results_tables
 from normlab.report.page.run_details import details, rows
@@ -56,6 +57,7 @@ def write_page(ablation: Ablation, figures: Sequence[Figure], commands: Mapping[
             setup=describe(ablation, settings),
             tables=results_tables(ablation),
             rows=rows(ablation),
+            conditions=conditions_in_words(ablation.results.details),
             details=details(ablation, settings, commands),
             pictures=[_picture(figure, directory / "figures" / f"{figure.name}.svg") for figure in figures],
             command=commands.get("", ""),

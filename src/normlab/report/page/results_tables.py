@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from normlab.report.ablation import Ablation, Cell, Variant
+from normlab.report.conditions import conditions_in_words
 from normlab.report.shown import Notes, Shown, decimal, interval, probability, signed, sortable, whole
 from normlab.report.statistics import Summary
 
@@ -149,7 +150,9 @@ def _remarks(ablation: Ablation, cells: Sequence[Cell], published: bool) -> list
         found.interval.method for cell in cells for found in (cell.summary, cell.comparison) if found is not None
     )
     known = [method for method in methods if not method.startswith("none")]
-    remarks = [f"Intervals: {', '.join(known)}."] if known else []
+    remarks = [conditions_in_words(ablation.results.details)]
+    if known:
+        remarks.append(f"Intervals: {', '.join(known)}.")
     if any(cell.is_significant for cell in cells):
         remarks.append("Bold: significant at 5 % after Holm's correction.")
     if published:

@@ -8,6 +8,7 @@ from typing import Any
 from normlab.config import identity
 from normlab.report.ablation import Ablation
 from normlab.report.collect import Run
+from normlab.report.conditions import recorded
 from normlab.report.shown import counted, ranges, whole
 from normlab.report.variants import flat
 
@@ -52,8 +53,10 @@ def describe(ablation: Ablation, settings: Mapping[str, Mapping[str, str]]) -> S
     runs = ablation.results.details
     differing = differing_keys(settings)
     first = settings[runs[0].id] if runs else {}
-    environments = [run.record.environment for run in runs if run.record.environment]
-    by_key = {key: _counts(environments, key) for key in dict.fromkeys(key for one in environments for key in one)}
+    known = [run for run in runs if run.record.environment]
+    by_key = {
+        key: recorded(known, key) for key in dict.fromkeys(key for run in known for key in run.record.environment)
+    }
     disagreements = [
         f"Runs differ in {words}: {counted(by_key[key])}."
         for key, words in MUST_AGREE.items()
@@ -115,8 +118,3 @@ def _words(run: Run, config: Mapping[str, Any], group: str) -> str:
 
 def _value(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _counts(environments: Sequence[Mapping[str, Any]], key: str) -> Counter[str]:
-    values = (environment.get(key) for environment in environments)
-    return Counter("not recorded" if value is None else str(value) for value in values)
