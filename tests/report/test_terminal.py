@@ -31,8 +31,8 @@ def test_the_table_has_mean_deviation_difference_and_published_figure(tmp_path: 
 
 
 def test_the_table_names_precision_device_and_threads(tmp_path: Path) -> None:
-    make_run(tmp_path / "e", precision="16-mixed")
-    assert "Precision: 16-mixed; device: cpu; threads: 1." in " ".join(printed(tmp_path / "e").split())
+    make_run(tmp_path / "e", environment={"precision": "16-mixed", "device": "H100 [/0]", "threads": 1})
+    assert "Precision: 16-mixed; device: H100 [/0]; threads: 1." in " ".join(printed(tmp_path / "e").split())
 
 
 def test_one_seed_has_no_deviation(tmp_path: Path) -> None:

@@ -71,4 +71,4 @@ def _caption(ablation: Ablation, shown: int) -> str:
     told = "mean ± standard deviation over seeds; published: one run of its author's"
     if shown < len(ablation.variants):
         told += f"; {shown} of {len(ablation.variants)} variants"
-    return f"{told}\n{conditions_in_words(ablation.results.details)}"
+    return f"{told}\n{escape(conditions_in_words(ablation.results.details))}"
