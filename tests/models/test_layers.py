@@ -225,3 +225,33 @@ def test_a_block_by_itself_is_listed_too() -> None:
     block = a_dense_block(tf_layers)
 
     assert named_normalizers(block) == [("", block.normalizer)]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 1), (2, 2), (5, 5)])
+@pytest.mark.parametrize("kernel_size", [3, 5])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_gradients_under_autocast_are_those_of_double_precision(
+    size: tuple[int, int], kernel_size: int, stride: int
+) -> None:
+    convolution = SameConv2d(8, 12, kernel_size, stride)
+    reference = SameConv2d(8, 12, kernel_size, stride).double()
+    with torch.no_grad():
+        for exact, parameter in zip(reference.parameters(), convolution.parameters(), strict=True):
+            exact.copy_(parameter.copy_(parameter.bfloat16()))
+    images = torch.randn(64, 8, *size).bfloat16()
+    for _ in range(16):  # a gradient left unset holds what lay in memory before, which may be zeros
+        spoiled = [torch.full((length,), math.nan) for length in (800, 1600, 2400, 4800, 9600)]
+        del spoiled
+        convolution.zero_grad()
+        reference.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            outputs = convolution(images)
+        towards = torch.randn_like(outputs)
+        outputs.backward(towards)
+        reference(images.double()).backward(towards.double())
+        for exact, parameter in zip(reference.parameters(), convolution.parameters(), strict=True):
+            assert parameter.grad is not None
+            assert exact.grad is not None
+            torch.testing.assert_close(
+                parameter.grad.double(), exact.grad, rtol=0.02, atol=0.01 * float(exact.grad.abs().max())
+            )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -43,12 +44,15 @@ class SameConv2d(nn.Conv2d):
         """Map (N, C_in, H, W) to (N, C_out, ceil(H / stride), ceil(W / stride))."""
         top, bottom = self._padding_of(inputs.shape[2], axis=0)
         left, right = self._padding_of(inputs.shape[3], axis=1)
+        stride = self.stride
+        if torch.is_autocast_enabled(inputs.device.type):
+            # On a single row or column a stride has nothing to skip; given one, oneDNN leaves a part of the weights'
+            # gradient in bfloat16 unset (PyTorch 2.13, CPU). Float32 keeps the kernels, and so the bits, that it had.
+            stride = tuple(1 if size == 1 else step for size, step in zip(inputs.shape[2:], stride, strict=True))
         if top == bottom and left == right:
             # The kernel pads by itself, which spares a copy of the input.
-            return functional.conv2d(inputs, self.weight, self.bias, self.stride, (top, left))
-        return functional.conv2d(
-            functional.pad(inputs, (left, right, top, bottom)), self.weight, self.bias, self.stride
-        )
+            return functional.conv2d(inputs, self.weight, self.bias, stride, (top, left))
+        return functional.conv2d(functional.pad(inputs, (left, right, top, bottom)), self.weight, self.bias, stride)
 
     def _padding_of(self, size: int, axis: int) -> tuple[int, int]:
         outputs = -(-size // self.stride[axis])
