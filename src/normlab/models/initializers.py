@@ -69,7 +69,9 @@ def initialize(
 
         if isinstance(module, nn.Linear | nn.Conv2d):
             draw = convolution_initializer if isinstance(module, nn.Conv2d) else None
-            (draw or initializer)(module.weight, generator_for("weight"))
+            drawn = torch.empty(module.weight.shape)  # whose order of draws no memory format changes
+            (draw or initializer)(drawn, generator_for("weight"))
+            module.weight.copy_(drawn)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif hasattr(module, "draw_parameters"):

@@ -103,6 +103,7 @@ def begun(
     """
     _warn_of_parts(settings, parts.network, record)
     precision = settings["accelerator"]["precision"]
+    parts.network.to(parts.device)
     module = Classifier(parts.network, parts.objective, parts.optimizer, parts.batches, precision, parallel)
     found = latest(directory)
     if found is not None:
