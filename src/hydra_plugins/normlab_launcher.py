@@ -62,24 +62,31 @@ class ProcessLauncher(OutcomeLauncher):
         self.workers = workers
 
     def outcomes(self, work: "Work", jobs: Iterable[DictConfig]) -> "list[Outcome]":
-        from normlab.launching.jobs import gpus_for_workers, runs_at_once
         from normlab.launching.workers import run_in_processes
+
+        return run_in_processes(work, jobs, *self.workers_and_places())
+
+    def workers_and_places(self) -> tuple[int, list[dict[str, str]]]:
+        """Return how many workers there are, and what the environment of each says of the GPUs that it is to use."""
+        from normlab.launching.jobs import gpus_for_workers, runs_at_once
 
         accelerator = self.config.accelerator
         places = [{"CUDA_VISIBLE_DEVICES": gpus} for gpus in gpus_for_workers(accelerator.kind, accelerator.processes)]
         workers = self.workers or len(places) or runs_at_once(accelerator.processes)
         log.info("At most %d at once", workers)
-        return run_in_processes(work, jobs, workers, places)
+        return workers, places
 
 
-class PopulationLauncher(OutcomeLauncher):
-    """This process, in which runs that differ in their seed alone are trained together.
+class PopulationLauncher(ProcessLauncher):
+    """Worker processes on this machine, in each of which runs that differ in their seed alone are trained together.
 
     Args:
-        size: how many at a time.
+        size: how many runs are trained together at most.
+        workers: how many processes at once; null as for `ProcessLauncher`.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, workers: int | None = None) -> None:
+        super().__init__(workers)
         self.size = size
 
     def outcomes(self, work: "Work", jobs: Iterable[DictConfig]) -> "list[Outcome]":
@@ -88,7 +95,7 @@ class PopulationLauncher(OutcomeLauncher):
 
         if self.size < 1:
             raise ConfigurationError(f"hydra.launcher.size={self.size} is out of range: choose at least 1")
-        return run_in_populations(work, jobs, self.size)
+        return run_in_populations(work, jobs, self.size, *self.workers_and_places())
 
 
 class SubmititLauncher(OutcomeLauncher):

@@ -1,5 +1,6 @@
 """Which jobs are made together, and what becomes of those that cannot be."""
 
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,9 +59,16 @@ def test_jobs_that_differ_in_their_seed_alone_are_made_together_wherever_they_st
     tmp_path: Path, groups: list[list[int]]
 ) -> None:
     sweep = [(f"seed={seed}", f"normalizer={name}") for seed in (0, 1, 2) for name in ("none", "batch")]
-    outcomes = run_in_populations(alone, jobs(tmp_path, *sweep, ("batch_size=32",)), size=2)  # type: ignore[arg-type]
+    outcomes = run_in_populations(alone, jobs(tmp_path, *sweep, ("batch_size=32",)), size=2, workers=1)  # type: ignore[arg-type]
     assert groups == [[0, 1], [0, 1]]  # the third of each, and the one with another batch size, are alone
     assert values(outcomes) == ["finished"] * 7
+
+
+def test_two_workers_share_one_large_group_and_leave_small_ones_whole(tmp_path: Path) -> None:
+    outcomes = run_in_populations(alone, jobs(tmp_path, *[(f"seed={seed}",) for seed in range(4)]), 64, workers=2)  # type: ignore[arg-type]
+    assert values(outcomes) == ["finished"] * 4
+    records = [json.loads(path.read_text()) for path in sorted(tmp_path.rglob("run.json"))]
+    assert [record["environment"]["trained_together"] for record in records] == [2, 2, 2, 2]
 
 
 def test_out_of_memory_halves_the_group(
@@ -77,7 +85,7 @@ def test_out_of_memory_halves_the_group(
         real(runs)
 
     monkeypatch.setattr(populations, "run_together", too_large)
-    outcomes = run_in_populations(alone, jobs(tmp_path, *[(f"seed={seed}",) for seed in range(4)]), size=8)  # type: ignore[arg-type]
+    outcomes = run_in_populations(alone, jobs(tmp_path, *[(f"seed={seed}",) for seed in range(4)]), size=8, workers=1)  # type: ignore[arg-type]
     assert made == [2, 2]
     assert values(outcomes) == ["finished"] * 4
     assert "and 3 more do not fit into memory together: half of them at a time" in caplog.text
@@ -89,7 +97,7 @@ def test_runs_whose_checkpoints_stand_at_different_updates_are_not_mixed(
     sweep = jobs(tmp_path, *[(f"seed={seed}",) for seed in range(4)])
     found = {f"seed{seed}": {"updates": 2} for seed in (0, 1)}
     monkeypatch.setattr(populations, "latest", lambda directory: found.get(directory.path.name.split("-")[2]))
-    run_in_populations(alone, sweep, size=8)  # type: ignore[arg-type]
+    run_in_populations(alone, sweep, size=8, workers=1)  # type: ignore[arg-type]
     assert groups == [[0, 1], [2, 3]]
 
 
@@ -98,7 +106,7 @@ def test_a_normalizer_that_cannot_be_vectorized_is_named_and_its_runs_are_made_a
 ) -> None:
     caplog.set_level(logging.WARNING)
     own = "normalizer._target_=tests.test_together.DropsSome"
-    outcomes = run_in_populations(alone, jobs(tmp_path, (own, "seed=0"), (own, "seed=1")), size=8)  # type: ignore[arg-type]
+    outcomes = run_in_populations(alone, jobs(tmp_path, (own, "seed=0"), (own, "seed=1")), size=8, workers=1)  # type: ignore[arg-type]
     assert groups == [[0, 1]]
     assert values(outcomes) == ["finished"] * 2
     told = [line for line in caplog.messages if "are made one after another" in line]
@@ -114,8 +122,8 @@ def test_a_lost_gpu_leaves_runs_that_can_go_on(tmp_path: Path, monkeypatch: pyte
 
     with monkeypatch.context() as patched:
         patched.setattr("normlab.together.fit_together", lost)
-        outcomes = run_in_populations(alone, sweep, size=8)  # type: ignore[arg-type]
+        outcomes = run_in_populations(alone, sweep, size=8, workers=1)  # type: ignore[arg-type]
     assert all("the GPU was lost: CUDA error" in str(outcome.error) for outcome in outcomes)
     runs = [PlannedRun(*settings_of(job)) for job in sweep]
     assert [each.record.status for each in runs if each.record] == ["interrupted"] * 2
-    assert values(run_in_populations(alone, sweep, size=8)) == ["finished"] * 2  # type: ignore[arg-type]
+    assert values(run_in_populations(alone, sweep, size=8, workers=1)) == ["finished"] * 2  # type: ignore[arg-type]

@@ -4,8 +4,9 @@ import gc
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from hydra.core.utils import configure_log
@@ -13,7 +14,7 @@ from omegaconf import DictConfig
 
 from normlab.composing import settings_of
 from normlab.launching.jobs import Work
-from normlab.launching.workers import Outcome
+from normlab.launching.workers import Outcome, run_in_processes
 from normlab.run import RunInterrupted
 from normlab.sweep import PlannedRun
 from normlab.together import run_together, why_alone
@@ -21,6 +22,9 @@ from normlab.training.checkpoints import latest
 from normlab.training.fitting_together import NotTogetherError
 
 log = logging.getLogger(__name__)
+
+SMALLEST_SHARE = 2
+"""Runs for which a further worker is worth its start."""
 
 
 @dataclass(frozen=True)
@@ -30,23 +34,45 @@ class _Job:
     run: PlannedRun
 
 
-def run_in_populations(work: Work, configs: Iterable[DictConfig], size: int) -> list[Outcome]:
-    """Return the outcomes of all jobs, in their order, made in this process.
+def run_in_populations(
+    work: Work, configs: Iterable[DictConfig], size: int, workers: int, places: Sequence[Mapping[str, str]] = ()
+) -> list[Outcome]:
+    """Return the outcomes of all jobs, in their order.
 
     Args:
         work: does a job alone.
         configs: of the jobs, composed and resolved.
-        size: how many runs are trained at a time.
+        size: how many runs are trained together at most.
+        workers: how many populations are trained at once, each in a process; one is trained in this process.
+        places: further environment variables of the first worker, the second and so on.
 
     Raises:
         SystemExit: with 128 + the signal's number, where a signal ended it.
     """
     jobs = [_Job(number, config, PlannedRun(*settings_of(config))) for number, config in enumerate(configs)]
-    outcomes: dict[int, Outcome] = {}
-    for group in _groups(jobs):
-        for start in range(0, len(group), size):
-            outcomes |= _made(work, group[start : start + size])
-    return [outcomes[job.number] for job in jobs]
+    populations = _shared_out(_groups(jobs), size, workers)
+    made: dict[int, Outcome] = {}
+    if workers == 1:
+        for population in populations:
+            made |= _made(work, population)
+    else:
+        outcomes = run_in_processes(partial(_made, work), populations, min(workers, len(populations)), places)
+        for population, outcome in zip(populations, outcomes, strict=True):
+            made |= outcome.value or {job.number: outcome for job in population}
+    return [made[job.number] for job in jobs]
+
+
+def _shared_out(groups: Iterable[list[_Job]], size: int, workers: int) -> list[list[_Job]]:
+    """Cut groups to populations of at most `size` runs, and to as many as there are workers where they are large."""
+    populations = [group[start : start + size] for group in groups for start in range(0, len(group), size)]
+    while len(populations) < workers:
+        largest = max(populations, key=len)
+        middle = len(largest) // 2
+        if middle < SMALLEST_SHARE:
+            break
+        populations.remove(largest)
+        populations += [largest[:middle], largest[middle:]]
+    return populations
 
 
 def _groups(jobs: Sequence[_Job]) -> list[list[_Job]]:
