@@ -1,5 +1,6 @@
 """From settings to the parts of a run: data, network, objective, optimizer, batches. Writes nothing."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -59,6 +60,11 @@ def assemble(settings: Mapping[str, Any], local_rank: int = 0, like: Parts | Non
     """
     accelerator = settings["accelerator"]
     device = _device(accelerator["kind"], local_rank)
+    if accelerator["cuda_graph"] and device.type != "cuda":
+        raise ConfigurationError("accelerator.cuda_graph=true is for CUDA GPUs, and this run is to be made on a CPU")
+    if accelerator["deterministic"]:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which cuBLAS asks for, before its first use
+    torch.use_deterministic_algorithms(accelerator["deterministic"])
     if accelerator["threads"] is not None:
         torch.set_num_threads(accelerator["threads"])
     seed = settings["seed"]

@@ -78,6 +78,9 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     if accelerator.get("processes", 1) == 1:  # the same run as before there were several
         accelerator.pop("processes", None)
         kept.pop("sync_statistics", None)
+    for switch in ("cuda_graph", "deterministic"):
+        if not accelerator.get(switch):  # the same run as before there was the switch
+            accelerator.pop(switch, None)
     return kept
 
 
@@ -136,6 +139,11 @@ def _validate(config: Mapping[str, Any]) -> None:
         raise ConfigurationError(
             f"batch_size={config['batch_size']} cannot be shared evenly by accelerator.processes={processes}:"
             f" choose a multiple of {processes}"
+        )
+    if config["accelerator"]["cuda_graph"] and (processes > 1 or config["accelerator"]["precision"] == "16-mixed"):
+        raise ConfigurationError(
+            "accelerator.cuda_graph records an update that waits for nothing, which those of several processes do, and"
+            " 16-mixed for its loss scale: choose accelerator.processes=1 and another accelerator.precision"
         )
     for group in GROUPS:
         if config[group] is not None:

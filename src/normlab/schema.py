@@ -33,6 +33,8 @@ class Accelerator:
     precision: str = "32-true"
     compile: bool = False
     processes: int = 1
+    cuda_graph: bool = False
+    deterministic: bool = False
 
 
 @dataclass

@@ -59,22 +59,27 @@ class BatchStream:
             )
         )
 
-    def indices(self, step: int) -> Tensor:
-        """Return the positions (B,) in the split of the examples in the batch of `step`, counted from 0."""
+    def indices(self, step: int, part: Part | None = None) -> Tensor:
+        """Return the positions (B,) in the split of the examples in the batch of `step`, counted from 0, or a part."""
         size = len(self.split.labels)
         epoch, start = divmod(step * self.batch_size, size)
-        head = self.shuffle(epoch)[start : start + self.batch_size]
-        if len(head) == self.batch_size:
-            return head
-        return torch.cat([head, self.shuffle(epoch + 1)[: self.batch_size - len(head)]])
+        found = self.shuffle(epoch)[start : start + self.batch_size]
+        if len(found) < self.batch_size:
+            found = torch.cat([found, self.shuffle(epoch + 1)[: self.batch_size - len(found)]])
+        if part is None:
+            return found
+        number, parts = part
+        return found.view(parts, -1)[number]
 
-    def batch(self, step: int, part: Part | None = None) -> Batch:
-        """Return the preprocessed batch of `step`, counted from 0, or a part of it, of which alone the cost is paid."""
-        indices = self.indices(step)
-        if part is not None:
-            number, parts = part
-            indices = indices.view(parts, -1)[number]
-        return self.preprocess(self.split.images.index_select(0, indices)), self.split.labels.index_select(0, indices)
+    def examples(self, indices: Tensor) -> Batch:
+        """Return the preprocessed images (…, C, H, W) and the labels (…) at positions (…) in the split."""
+        images = self.preprocess(self.split.images.index_select(0, indices.flatten()))
+        labels = self.split.labels.index_select(0, indices.flatten())
+        return images.view(*indices.shape, *images.shape[1:]), labels.view(indices.shape)
+
+    def batch(self, step: int) -> Batch:
+        """Return the preprocessed batch of `step`, counted from 0."""
+        return self.examples(self.indices(step))
 
     def __len__(self) -> int:
         return self.steps

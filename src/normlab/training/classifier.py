@@ -8,8 +8,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from normlab.data.stream import Batch, BatchStream
+from normlab.data.stream import BatchStream
 from normlab.evaluation import Objective
+from normlab.training.capture import CapturedUpdate
 from normlab.training.data_parallel import DataParallel
 
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -32,6 +33,7 @@ class Classifier(pl.LightningModule):
         batches: the training batches by step.
         precision: a key of `AUTOCAST`; weights, gradients and running averages are float32 in all.
         parallel: what makes this process one of several; it then computes a part of each batch.
+        cuda_graph: record the update on the GPU and replay it.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Classifier(pl.LightningModule):
         batches: BatchStream,
         precision: str = "32-true",
         parallel: DataParallel | None = None,
+        cuda_graph: bool = False,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -60,6 +63,9 @@ class Classifier(pl.LightningModule):
         """Updates made."""
         self.diverged_at: int | None = None
         """The update, counted from 1, whose loss was not finite; training then ends."""
+        self._make_update: Callable[[Tensor], Tensor] = self._update_with
+        if cuda_graph:
+            self._make_update = CapturedUpdate(self._update_with, self.optimizer)
 
     def training_step(self, steps: range, batch_idx: int) -> Tensor:
         """Make one update for each step, until training should stop; return their losses, each before its update."""
@@ -79,7 +85,14 @@ class Classifier(pl.LightningModule):
 
     def update(self, step: int) -> Tensor:
         """Make the update of a step, counted from 0; return its loss, before it."""
-        images, labels = self._batch(step)
+        if self.parallel is not None:
+            self.parallel.seed_update(step, self.device)
+        loss = self._make_update(self.batches.indices(step, self.parallel.part if self.parallel else None))
+        self.updates += 1
+        return loss
+
+    def _update_with(self, indices: Tensor) -> Tensor:
+        images, labels = self.batches.examples(indices)
         self.optimizer.zero_grad()
         with self.forward_context():
             loss = self.objective(self.network(images), labels)
@@ -88,7 +101,6 @@ class Classifier(pl.LightningModule):
             loss = self.parallel.average(self.network, loss, self.stop_asked)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        self.updates += 1
         return loss.detach()
 
     def has_diverged(self, losses: Tensor) -> bool:
@@ -121,12 +133,6 @@ class Classifier(pl.LightningModule):
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         return batch  # a range; the images that it stands for lie on the device already
-
-    def _batch(self, step: int) -> Batch:
-        if self.parallel is None:
-            return self.batches.batch(step)
-        self.parallel.seed_update(step, self.device)
-        return self.batches.batch(step, self.parallel.part)
 
     def forward_context(self) -> AbstractContextManager[Any]:
         """Autocast to the precision of the training passes, where that is another than float32."""

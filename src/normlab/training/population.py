@@ -1,12 +1,13 @@
 """Networks that differ in their seed alone, trained together: stacked weights, one vectorized update for all."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
+from normlab.training.capture import CapturedUpdate
 from normlab.training.classifier import Classifier
 
 
@@ -36,7 +37,6 @@ class Population:
         self.parameters = _stacked([dict(member.network.named_parameters()) for member in members])
         self.buffers = _stacked([dict(member.network.named_buffers()) for member in members])
         self.optimizer = first.optimizer_for(self.parameters.values())  # type: ignore[arg-type]  # leaves, as parameters are
-        self._stack_optimizer_states()
 
         def loss_of_one(
             parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor, labels: Tensor
@@ -44,6 +44,10 @@ class Population:
             return first.objective(functional_call(first.network, (parameters, buffers), (images,)), labels)
 
         self._losses = vmap(loss_of_one)
+        self._make_update: Callable[[Tensor], Tensor] = self.update
+        if first.batches.split.images.is_cuda:
+            self._make_update = CapturedUpdate(self.update, self.optimizer)
+        self._stack_optimizer_states()
 
     def train(self, steps: range) -> Tensor:
         """Make one update of every member for each step, until `stop_asked`; then note which members diverged.
@@ -53,11 +57,11 @@ class Population:
         """
         losses = []
         for step in steps:
-            losses.append(self.update(torch.stack([member.batches.indices(step) for member in self.members])))
+            losses.append(self._make_update(torch.stack([member.batches.indices(step) for member in self.members])))
             if self.stop_asked:
                 break
         by_member = torch.stack(losses, dim=1)
-        for member, told in zip(self.members, by_member, strict=True):
+        for member, told in zip(self.members, by_member.cpu(), strict=True):
             if member.diverged_at is None:
                 member.updates += len(losses)
                 member.has_diverged(told)
@@ -73,10 +77,7 @@ class Population:
             The loss of each member (members,), before the update.
         """
         first = self.members[0]
-        split = first.batches.split
-        images = first.batches.preprocess(split.images.index_select(0, indices.flatten()))
-        images = images.view(*indices.shape, *images.shape[1:])
-        labels = split.labels.index_select(0, indices.flatten()).view(indices.shape)
+        images, labels = first.batches.examples(indices)
         self.optimizer.zero_grad()
         with first.forward_context():
             losses = self._losses(self.parameters, self.buffers, images, labels)
@@ -96,13 +97,16 @@ class Population:
                 }
 
     def _stack_optimizer_states(self) -> None:
-        for name, stacked in self.parameters.items():
-            states = [member.optimizer.state[member.network.get_parameter(name)] for member in self.members]
-            for key, value in states[0].items():
-                values = [state[key] for state in states]
-                self.optimizer.state[stacked][key] = (
-                    torch.stack(values) if _is_of_weights(key, value) else copy.deepcopy(value)
-                )
+        """Take over what the members' own optimizers hold, where they come from a checkpoint."""
+        states = {}
+        for number, name in enumerate(self.parameters):
+            by_member = [member.optimizer.state[member.network.get_parameter(name)] for member in self.members]
+            states[number] = {
+                key: torch.stack([state[key] for state in by_member]) if _is_of_weights(key, value) else value
+                for key, value in by_member[0].items()
+            }
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": states, "param_groups": groups})
 
 
 def _is_of_weights(key: str, value: object) -> bool:

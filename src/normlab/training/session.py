@@ -102,9 +102,17 @@ def begun(
         networks: trained at once in this process.
     """
     _warn_of_parts(settings, parts.network, record)
-    precision = settings["accelerator"]["precision"]
+    accelerator = settings["accelerator"]
     parts.network.to(parts.device)
-    module = Classifier(parts.network, parts.objective, parts.optimizer, parts.batches, precision, parallel)
+    module = Classifier(
+        parts.network,
+        parts.objective,
+        parts.optimizer,
+        parts.batches,
+        accelerator["precision"],
+        parallel,
+        accelerator["cuda_graph"],
+    )
     found = latest(directory)
     if found is not None:
         restore(module, found)
