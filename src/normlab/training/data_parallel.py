@@ -56,7 +56,8 @@ class DataParallel:
 
         summed = torch.split(flat, [piece.numel() for piece in pieces])
         for parameter, gradient in zip(parameters, summed, strict=False):
-            parameter.grad = gradient.div_(size).view_as(parameter).to(parameter.dtype)
+            assert parameter.grad is not None
+            parameter.grad.copy_(gradient.div_(size).view_as(parameter))  # keeps how it lies in memory
         if rank > 0:
             for buffer, value in zip(buffers, summed[len(parameters) + 1 :], strict=True):
                 buffer.copy_(value.view_as(buffer))
