@@ -23,6 +23,8 @@ bench: .venv/installed .venv/peers/installed
 	$(RUN)/python benchmarks/harness_against_loop.py
 	.venv/peers/bin/python benchmarks/peers.py
 	$(RUN)/python benchmarks/cost_curves.py
+	$(RUN)/python benchmarks/paper.py
+	$(RUN)/python benchmarks/population.py
 	$(RUN)/python benchmarks/report.py
 	$(RUN)/python benchmarks/startup.py
 	$(RUN)/python benchmarks/workers.py

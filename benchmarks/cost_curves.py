@@ -1,4 +1,4 @@
-"""What time and memory grow with: the updates of a run, the finished runs that a sweep skips, the runs that it makes.
+"""What time and memory grow with: updates of a run, runs that a sweep skips or makes, seeds trained together.
 
 Everything is measured from outside, on the command as a user calls it: seconds from its start to its end, and megabytes
 of the largest of its processes. Sweeps are made without their report, which `report.py` measures.
@@ -22,6 +22,8 @@ from normlab.config import run_id
 UPDATES = (10, 100, 1_000, 10_000)
 FINISHED_RUNS = (1, 10, 100, 1_000)
 MADE_RUNS = (1, 4, 16)
+SEEDS_TOGETHER = (1, 4, 16, 64, 256)
+UPDATES_TOGETHER = 500
 
 BARE = ("experiment=mlp", "normalizer=batch_norm_1d", "steps=1", "evaluate.splits=[]", "evaluate.one_by_one=0")
 """A sweep over seeds of runs so short that what is left is the cost of a run beside its training."""
@@ -35,6 +37,21 @@ def updates_of_a_run(place: Path, updates: int) -> tuple[float, float]:
     """Make one run of the mlp, with the experiment's observations and final evaluation."""
     one = ("experiment=mlp", "hydra.mode=RUN", "normalizer=batch_norm_1d", f"steps={updates}")
     return normlab(place, *one)
+
+
+def seeds_together(place: Path, seeds: int) -> tuple[float, float]:
+    """Make runs of the mlp that differ in their seed alone, in one process."""
+    return normlab(
+        place,
+        "experiment=mlp",
+        "normalizer=batch_norm_1d",
+        f"steps={UPDATES_TOGETHER}",
+        f"seed=range({seeds})",
+        "hydra/launcher=population",
+        "hydra.launcher.size=256",
+        "hydra.launcher.workers=1",
+        "hydra.sweeper.report=false",
+    )
 
 
 def runs_made(place: Path, runs: int) -> tuple[float, float]:
@@ -78,3 +95,4 @@ if __name__ == "__main__":
     curve("updates of a run", UPDATES, updates_of_a_run)
     curve("runs found finished", FINISHED_RUNS, runs_found_finished)
     curve("runs of one update", MADE_RUNS, runs_made)
+    curve(f"seeds, {UPDATES_TOGETHER} updates each", SEEDS_TOGETHER, seeds_together)

@@ -1,0 +1,70 @@
+"""The loop that a user would write by hand for a shipped experiment: it observes the same, and keeps nothing."""
+
+import time
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from normlab.assembly import Parts, assemble
+from normlab.composing import composed
+from normlab.data import Split
+from normlab.normalizer_statistics import normalizer_statistics
+
+Settings = tuple[dict[str, Any], dict[str, Any]]
+"""What `normlab.run.run` takes."""
+
+
+def settings_for(experiment: str, normalizer: str, *overrides: str) -> Settings:
+    """Return the settings of one run of an experiment without its final evaluation, which no side is timed for."""
+    return composed(
+        f"experiment={experiment}",
+        f"normalizer={normalizer}",
+        "evaluate.splits=[]",
+        "evaluate.one_by_one=0",
+        *overrides,
+    )
+
+
+def loop_by_hand(settings: dict[str, Any]) -> float:
+    """Return the updates per second of the plain loop."""
+    parts = assemble(settings)
+    steps = settings["steps"]
+    network, objective = parts.network.to(parts.device).train(), parts.objective
+    due = {name: set(filter(when.is_due, range(1, steps + 1))) for name, when in parts.schedules.items()}
+    start = time.perf_counter()
+    optimizer = parts.optimizer(network.parameters())
+    for step in range(steps):
+        images, labels = parts.batches.batch(step)
+        optimizer.zero_grad()
+        objective(network(images), labels).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        if step + 1 in due.get("train_batch", ()):
+            score(network, objective, *parts.batches.batch(step))
+        if step + 1 in due.get("test_batch", ()):
+            score(network, objective, *parts.test_batches.batch(step))
+        if step + 1 in due.get("val", ()):
+            score_split(parts, parts.splits.val)
+        if step + 1 in due.get("normalizers", ()):
+            normalizer_statistics(network, parts.preprocess(parts.splits.train.images[:1000]))
+    if parts.device.type == "cuda":
+        torch.cuda.synchronize()
+    return float(steps / (time.perf_counter() - start))
+
+
+def score(network: nn.Module, objective: Any, images: Tensor, labels: Tensor) -> tuple[float, int]:
+    network.eval()
+    with torch.no_grad():
+        logits = network(images)
+        found = float(objective(logits, labels)), int((logits.argmax(dim=1) == labels).sum())
+    network.train()
+    return found
+
+
+def score_split(parts: Parts, split: Split) -> tuple[float, float]:
+    loss, correct = 0.0, 0
+    for start in range(0, len(split.labels), 1000):
+        images, labels = (part[start : start + 1000] for part in split)
+        of_pass = score(parts.network, parts.objective, parts.preprocess(images), labels)
+        loss, correct = loss + of_pass[0] * len(labels), correct + of_pass[1]
+    return loss / len(split.labels), correct / len(split.labels)

@@ -1,0 +1,101 @@
+"""Many seeds in one process: updates of all runs per second, against a loop written by hand that trains one of them.
+
+The runs are those of a shipped experiment, with observations, records, loggers and checkpoints, as
+`hydra/launcher=population` makes them; the loop observes the same. On a GPU, where there is one, the population's
+update is a CUDA graph; memory is what torch had on the GPU at most, compared with that of a run made alone.
+
+Command: python benchmarks/population.py (about 5 minutes on two cores)
+"""
+
+import argparse
+import statistics
+import tempfile
+from typing import NamedTuple
+
+import torch
+from loop_by_hand import loop_by_hand, settings_for
+from paired import in_turn, print_machine, ratio
+
+from normlab.sweep import PlannedRun
+from normlab.together import run_together
+
+
+class Case(NamedTuple):
+    """A population to time: the shipped experiment's network, how many seeds, threads, updates of one timing."""
+
+    experiment: str
+    normalizer: str
+    seeds: int
+    threads: int
+    updates: int
+    goal: float
+    """What the ratio is to be at least."""
+
+
+ON_CPU = (
+    Case("mlp", "none", 16, 2, 1_000, 1.6),
+    Case("mlp", "batch_norm_1d", 16, 2, 1_000, 1.6),
+)
+ON_GPU = (
+    Case("mlp", "batch_norm_1d", 64, 1, 5_000, 50),
+    Case("convnet", "slim", 32, 1, 2_000, 25),
+    Case("deep_cnn", "tf_layers", 32, 1, 800, 12),
+)
+
+
+def overrides(case: Case) -> tuple[str, ...]:
+    return f"steps={case.updates}", f"accelerator.threads={case.threads}"
+
+
+def together(case: Case, seeds: int) -> float:
+    """Return the updates per second of all runs of a population."""
+    with tempfile.TemporaryDirectory() as root:
+        common = (*overrides(case), f"output_root={root}")
+        runs = [
+            PlannedRun(*settings_for(case.experiment, case.normalizer, *common, f"seed={seed}"))
+            for seed in range(seeds)
+        ]
+        run_together(runs)
+        record = runs[0].record
+    assert record is not None
+    assert record.steps_per_second is not None  # of a run's share of the time, so of all of them together
+    return record.steps_per_second
+
+
+def alone(case: Case) -> float:
+    return loop_by_hand(settings_for(case.experiment, case.normalizer, *overrides(case))[0])
+
+
+def gigabytes(case: Case, seeds: int) -> float:
+    """Return the most that torch held on the GPU while a population was trained."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    together(case._replace(updates=100), seeds)
+    return torch.cuda.max_memory_allocated() / 1e9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="timings of each side (default: 5)")
+    arguments = parser.parse_args()
+    print_machine("torch", "pytorch-lightning")
+    on_gpu = torch.cuda.is_available()
+    print(torch.cuda.get_device_name() if on_gpu else "no GPU: its cases are left out")
+    print(f"experiment  normalizer     seeds threads  together   one loop   ratio, of {arguments.rounds}  goal")
+    for case in ON_GPU if on_gpu else ON_CPU:
+        sides = {"together": lambda case=case: together(case, case.seeds), "loop": lambda case=case: alone(case)}
+        found = in_turn(sides, arguments.rounds)
+        ours, by_hand = (statistics.median(speeds) for speeds in found.values())
+        told = ratio(found["together"], found["loop"])
+        print(
+            f"{case.experiment:<11} {case.normalizer:<14} {case.seeds:>5} {case.threads:>7}"
+            f" {ours:>8.0f}/s {by_hand:>8.0f}/s   {told}  {case.goal}",
+            flush=True,
+        )
+        if on_gpu:
+            held = gigabytes(case, case.seeds) / (case.seeds * gigabytes(case, 1))
+            print(f"memory of {case.seeds} seeds: {held:.2f} × seeds × that of one (goal: at most 1.3)", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""The command `normlab-paper`: every table and figure of the two tutorials over five seeds, and where the time went."""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+LAUNCHERS = {"deep_cnn": "processes", "mlp": "population", "convnet": "processes", "preprocessing": "population"}
+"""Experiment → what is faster for it on CPUs, where training together gains nothing for convolutions
+(benchmarks/README.md); on a GPU a population always is."""
+
+SEEDS = "seed=0,1,2,3,4"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What became of one experiment, in seconds of the clock and of training, the latter summed over its new runs."""
+
+    experiment: str
+    launcher: str
+    status: int
+    new_runs: int
+    finished_before: int
+    seconds: float
+    training_seconds: float
+
+
+def main() -> None:
+    """Make all experiments, or what is missing of them; exit status 1 where one of them did not end well."""
+    parser = argparse.ArgumentParser(
+        prog="normlab-paper",
+        description="Every table and figure of the two tutorials over five seeds, in outputs/EXPERIMENT/report.",
+    )
+    parser.add_argument("overrides", nargs="*", help="for all experiments, such as accelerator.threads=2")
+    parser.add_argument("--output-root", type=Path, default=Path("outputs"), help="default: outputs")
+    arguments = parser.parse_args()
+    on_gpu = shutil.which("nvidia-smi") is not None
+    parts = []
+    for experiment, on_cpu in LAUNCHERS.items():
+        launcher = "population" if on_gpu else on_cpu
+        parts.append(_made(experiment, launcher, arguments.output_root, arguments.overrides))
+        if parts[-1].status >= 128:  # stopped by a signal
+            sys.exit(parts[-1].status)
+    _print_where_the_time_went(parts)
+    sys.exit(max(min(part.status, 1) for part in parts))
+
+
+def _made(experiment: str, launcher: str, root: Path, overrides: list[str]) -> Part:
+    print(f"== {experiment}", flush=True)
+    before = _training_seconds(root / experiment)
+    start = time.monotonic()
+    command = (f"experiment={experiment}", f"hydra/launcher={launcher}", SEEDS, f"output_root={root}", *overrides)
+    process = subprocess.Popen([sys.executable, "-m", "normlab", *command])
+    while True:
+        try:
+            status = process.wait()
+            break
+        except KeyboardInterrupt:  # which the sweep heard as well, and ends on in good order
+            continue
+    seconds = time.monotonic() - start
+    after = _training_seconds(root / experiment)
+    new = [trained for run, trained in after.items() if run not in before]
+    return Part(experiment, launcher, status, len(new), len(before), seconds, sum(new))
+
+
+def _training_seconds(directory: Path) -> dict[str, float]:
+    """Return run id → seconds of training, its observations included, of the runs that are finished."""
+    records = [json.loads(path.read_text()) for path in directory.glob("runs/*/run.json")]
+    return {record["run_id"]: record["seconds"] for record in records if record["status"] == "finished"}
+
+
+def _print_where_the_time_went(parts: list[Part]) -> None:
+    table = Table("experiment", "launcher", "new runs", "found", "seconds", "of training, summed over runs")
+    for part in parts:
+        numbers = (part.new_runs, part.finished_before, f"{part.seconds:.0f}", f"{part.training_seconds:.0f}")
+        table.add_row(part.experiment, part.launcher, *map(str, numbers))
+    table.add_section()
+    total, training = sum(part.seconds for part in parts), sum(part.training_seconds for part in parts)
+    table.add_row("all", "", str(sum(part.new_runs for part in parts)), "", f"{total:.0f}", f"{training:.0f}")
+    Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
