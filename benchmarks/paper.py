@@ -1,8 +1,8 @@
-"""What `normlab-paper` takes, against loops written by hand for the same runs, one after another at torch's own threads.
+"""What `normlab-paper` takes, against loops written by hand for the same runs, one by one at torch's own threads.
 
-A loop observes what a run does, and evaluates the same at its end. It is timed for one seed of each variant, and counted
-five times; what else a user would do by hand, such as loading data, averaging and drawing, costs it nothing. The command
-is timed as it is, from an empty directory to the last report.
+A loop observes what a run does, and evaluates the same at its end. It is timed for one seed of each variant, and
+counted five times; what else a user would do by hand, such as loading data, averaging and drawing, costs it nothing.
+The command is timed as it is, from an empty directory to the last report.
 
 Command: python benchmarks/paper.py (about 25 minutes on two cores)
 """
@@ -24,7 +24,7 @@ from normlab.composing import composed
 SEEDS = 5
 THREADS = torch.get_num_threads()
 
-VARIANTS = {
+VARIANTS: dict[str, list[tuple[str, ...]]] = {
     "deep_cnn": [(f"normalizer={name}",) for name in ("none", "tf_layers", "tf_nn")],
     "mlp": [(f"normalizer={name}",) for name in ("none", "batch_norm_1d")],
     "convnet": [(f"normalizer={name}",) for name in ("none", "slim")],
@@ -38,7 +38,7 @@ VARIANTS = {
 def by_hand(experiment: str, overrides: tuple[str, ...]) -> float:
     """Return the seconds of one run of a variant by a plain loop, its final evaluation included."""
     settings, _ = composed(f"experiment={experiment}", *overrides, f"accelerator.threads={THREADS}")
-    seconds = settings["steps"] / loop_by_hand(settings)
+    seconds = float(settings["steps"] / loop_by_hand(settings))
     parts = assemble(settings)
     start = time.perf_counter()
     for name in settings["evaluate"]["splits"]:
@@ -60,9 +60,8 @@ def main() -> None:
         print(f"{experiment:<14} by hand, {THREADS} threads: {seconds:>7.0f} s", flush=True)
     with tempfile.TemporaryDirectory() as place:
         ours, _ = cost(Path(place), sys.executable, "-c", "from normlab.paper import main; main()")
-    print(
-        f"all            by hand, {THREADS} threads: {total:>7.0f} s, normlab-paper: {ours:.0f} s, {ours / total:.2f} of it"
-    )
+    print(f"{'all':<14} by hand, {THREADS} threads: {total:>7.0f} s")
+    print(f"normlab-paper: {ours:.0f} s, {ours / total:.2f} of it")
 
 
 if __name__ == "__main__":

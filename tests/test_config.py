@@ -48,6 +48,9 @@ def test_a_key_that_cannot_change_the_result_leaves_the_run_id(override: str) ->
 def test_a_run_keeps_its_name_and_one_process_adds_nothing_to_it(overrides: tuple[str, ...], expected: str) -> None:
     assert identify(*overrides) == expected
     assert identify(*overrides, "accelerator.processes=1", "sync_statistics=false") == expected
+    assert identify(*overrides, "accelerator.cuda_graph=false", "accelerator.deterministic=false") == expected
+    assert identify(*overrides, "accelerator.cuda_graph=true") != expected
+    assert identify(*overrides, "accelerator.deterministic=true") != expected
 
 
 def test_of_several_processes_their_number_and_the_synchronization_of_statistics_change_the_run_id() -> None:
