@@ -6,6 +6,7 @@ from torch import nn
 
 from normlab.assembly import assemble
 from normlab.composing import composed
+from normlab.config import ConfigurationError
 from normlab.data.splits import Split
 from normlab.evaluation import in_passes, score
 
@@ -41,6 +42,23 @@ def test_images_scored_one_by_one_score_as_in_one_batch(normalizer: str) -> None
     assert alone.accuracy == together.accuracy
     assert alone.loss == pytest.approx(together.loss, rel=1e-5)
     assert alone.accuracy > 0.5
+
+
+def test_a_cuda_graph_without_a_gpu_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="is for CUDA GPUs"):
+        assemble(composed("data=digits", "accelerator=cpu", "accelerator.cuda_graph=true")[0])
+
+
+@pytest.mark.parametrize("override", ["accelerator.processes=2", "accelerator.precision=16-mixed"])
+def test_a_cuda_graph_of_an_update_that_waits_is_refused(override: str) -> None:
+    with pytest.raises(ConfigurationError, match="cuda_graph records an update that waits for nothing"):
+        composed("data=digits", "accelerator.cuda_graph=true", override)
+
+
+def test_deterministic_algorithms_are_used_where_they_are_asked_for_and_not_afterwards() -> None:
+    for switch in (True, False):
+        assemble(composed("data=digits", f"accelerator.deterministic={switch}")[0])
+        assert torch.are_deterministic_algorithms_enabled() == switch
 
 
 def train_plainly(network: nn.Module, optimizer: torch.optim.Optimizer, objective, batches) -> None:  # type: ignore[no-untyped-def]

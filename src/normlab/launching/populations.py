@@ -20,6 +20,7 @@ from normlab.sweep import PlannedRun
 from normlab.together import run_together, why_alone
 from normlab.training.checkpoints import latest
 from normlab.training.fitting_together import NotTogetherError
+from normlab.training.trial import in_one_line
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,10 @@ def _made(work: Work, jobs: Sequence[_Job]) -> dict[int, Outcome]:
     """Make the runs of some jobs together where that is possible; of half as many at a time where memory ends."""
     if len(jobs) == 1:
         return _made_alone(work, jobs)
+    # What the population before held hangs in reference cycles, also after its exception is gone.
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
     reason = why_alone(jobs[0].run.settings)
     if reason is None:
         configure_log(jobs[0].config.hydra.job_logging, jobs[0].config.hydra.verbose)
@@ -101,12 +106,8 @@ def _made(work: Work, jobs: Sequence[_Job]) -> dict[int, Outcome]:
         except torch.AcceleratorError as error:
             return {job.number: Outcome(error=f"the GPU was lost: {error}") for job in jobs}
         except Exception as error:
-            reason = None if _is_out_of_memory(error) else f"{type(error).__name__}: {error}"
-            reason = str(error) if isinstance(error, NotTogetherError) else reason
-    # Here, where the exception no longer holds what it was raised over.
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+            if not _is_out_of_memory(error):
+                reason = str(error) if isinstance(error, NotTogetherError) else in_one_line(error)
     names = f"{jobs[0].run.directory.path.name} and {len(jobs) - 1} more"
     if reason is None:
         log.warning("%s do not fit into memory together: half of them at a time", names)

@@ -28,7 +28,7 @@ def why_not_together(members: Sequence[Classifier]) -> str | None:
     try:
         Population(together).train(steps)
     except Exception as error:
-        return f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        return in_one_line(error)
     for member in alone:
         for step in steps:
             member.update(step)
@@ -38,6 +38,12 @@ def why_not_together(members: Sequence[Classifier]) -> str | None:
             if not torch.allclose(value, others[name], rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
                 return f"after {UPDATES} updates {name} is another than that of a network trained alone"
     return None
+
+
+def in_one_line(error: Exception) -> str:
+    """Return type and first line of an exception, of which those of torch may have many."""
+    first, *_ = [*str(error).strip().splitlines(), ""]
+    return f"{type(error).__name__}: {first}"
 
 
 def _in_float64(member: Classifier) -> Classifier:
