@@ -21,7 +21,7 @@ from normlab.evaluation import Objective
 from normlab.inputs import samples
 from normlab.models import initialize
 from normlab.normalizers import synchronize
-from normlab.training.observers import Schedule, schedules
+from normlab.schedules import Schedule, schedules
 
 Preprocess = Callable[[Tensor], Tensor]
 """From uint8 images to what the network sees."""

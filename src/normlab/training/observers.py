@@ -1,7 +1,6 @@
-"""What is measured while a network trains, and when: callbacks that count updates made."""
+"""What is measured while a network trains, right after the updates at which it is due."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,34 +12,9 @@ from normlab.data.stream import Batch, BatchStream
 from normlab.evaluation import Score, in_passes, score
 from normlab.models.layers import named_normalizers
 from normlab.normalizer_statistics import SAMPLE, normalizer_statistics
+from normlab.schedules import Schedule
 from normlab.training.classifier import Classifier
 from normlab.training.loggers import CsvLogger
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Due after update `first` and every `every` updates from there, unless another schedule is due too."""
-
-    first: int
-    every: int
-    unless: "Schedule | None" = None
-
-    def is_due(self, updates: int) -> bool:
-        due = updates >= self.first and (updates - self.first) % self.every == 0
-        return due and not (self.unless is not None and self.unless.is_due(updates))
-
-    def count_before(self, updates: int) -> int:
-        """Return how many times it fell due before this update, whether or not another took its place."""
-        return max(0, -(-(updates - self.first) // self.every))
-
-
-def schedules(rules: Mapping[str, Mapping[str, Any]]) -> dict[str, Schedule]:
-    """Return the schedule of each observation in the config key `observe`."""
-    plain = {name: Schedule(rule["first"], rule["every"]) for name, rule in rules.items()}
-    return {
-        name: Schedule(rule["first"], rule["every"], plain[rule["unless"]]) if rule["unless"] else plain[name]
-        for name, rule in rules.items()
-    }
 
 
 class Observer(pl.Callback):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from normlab.training.observers import Schedule, schedules
+from normlab.schedules import Schedule, schedules
 
 DEEP_CNN: dict[str, dict[str, Any]] = {
     "val": {"first": 1, "every": 100, "unless": None},
