@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from normlab.composing import composed
 from normlab.config import ConfigurationError
 from normlab.ownership import ownership
-from normlab.run import RunInterrupted, run
+from normlab.run import run
 from normlab.sweep import PlannedRun
-from normlab.together import run_together, why_alone
-from normlab.training.fitting_together import NotTogetherError
+from normlab.together import NotTogetherError, run_together, updates_made
 from normlab.training.population import Population
 from normlab.training.trial import UPDATES
 
@@ -107,13 +106,13 @@ def test_stopped_runs_go_on_together_or_alone_to_the_same_end(
     run_together(whole)
     with monkeypatch.context() as patched:
         patched.setattr(Population, "update", with_a_signal(Population.update, at=33 + UPDATES))
-        with pytest.raises(RunInterrupted) as interruption:
+        with pytest.raises(SystemExit) as interruption:
             run_together(ours)
-    assert interruption.value.exit_status == 143
+    assert interruption.value.code == 143
     for each in ours:
         assert each.record is not None
         assert each.record.status == "interrupted"
-        assert torch.load(each.directory.checkpoint, weights_only=True)["updates"] == 33
+        assert updates_made(each) == 33
     goes_on(ours)
     assert results(ours) == approximately(results(whole))
 
@@ -197,7 +196,30 @@ def test_what_cannot_be_trained_together_says_so_and_is_left_to_be_run_alone(tmp
     ],
 )
 def test_settings_that_concern_one_network_at_a_time_are_named(tmp_path: Path, override: str, reason: str) -> None:
-    told = why_alone(planned(tmp_path, override)[0].settings)
-    assert told is not None
-    assert reason in told
-    assert why_alone(planned(tmp_path)[0].settings) is None
+    with pytest.raises(NotTogetherError, match=reason):
+        run_together(planned(tmp_path, override))
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), MemoryError),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), MemoryError),
+        (ValueError("of its own"), NotTogetherError),
+    ],
+    ids=["on a GPU", "on a CPU", "another error"],
+)
+def test_an_error_while_all_train_says_how_they_can_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, expected: type[Exception]
+) -> None:
+    def failing(*arguments: object) -> None:
+        raise error
+
+    runs = planned(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr("normlab.together.fit_together", failing)
+        with pytest.raises(expected):
+            run_together(runs)
+    alone(runs)
+    results(runs)

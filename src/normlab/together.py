@@ -5,33 +5,32 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+import torch
 from pytorch_lightning.utilities import rank_zero_only
 
 from normlab.assembly import Parts, assemble
 from normlab.config import ConfigurationError
 from normlab.ownership import OwnedElsewhereError
 from normlab.records import Record
-from normlab.run import RunInterrupted, log_file, new_record, note_error, owned, prepare, result_of, told
+from normlab.run import log_file, new_record, note_error, owned, prepare, result_of, told
 from normlab.stopping import StopRequest
 from normlab.sweep import PlannedRun
+from normlab.training.checkpoints import latest
 from normlab.training.fitting_together import fit_together
 from normlab.training.session import Session, begun
+from normlab.training.trial import in_one_line, why_not_together
 
 log = logging.getLogger(__name__)
 
 
-def why_alone(settings: Mapping[str, Any]) -> str | None:
-    """Return why runs with these settings are made one by one, in words; None where nothing in them forbids it."""
-    accelerator = settings["accelerator"]
-    if accelerator["processes"] > 1:
-        return "accelerator.processes shares each run among processes"
-    if accelerator["compile"]:
-        return "accelerator.compile compiles one network"
-    if accelerator["precision"] == "16-mixed":
-        return "16-mixed scales each run's loss by what happened in it"
-    if settings["callbacks"] or settings["trainer"]:
-        return "callbacks and trainer are of Lightning, which trains one network"
-    return None
+class NotTogetherError(Exception):
+    """These runs cannot be trained as one population, or its training failed; the message says why, in one line."""
+
+
+def updates_made(run: PlannedRun) -> int:
+    """Return from which update a run goes on; runs that are trained together go on from the same one."""
+    checkpoint = None if run.settings["force"] else latest(run.directory)
+    return int(checkpoint["updates"]) if checkpoint else 0
 
 
 def run_together(runs: Sequence[PlannedRun]) -> None:
@@ -41,11 +40,14 @@ def run_together(runs: Sequence[PlannedRun]) -> None:
 
     Raises:
         ConfigurationError: on a mistake in config or data, or where they differ in more; nothing has been written.
-        NotTogetherError: where they cannot be trained as one population; they are left as they were.
-        RunInterrupted: after Ctrl-C or SIGTERM, once checkpoints are written.
-        Exception: whatever ended the training of all; their records say `failed`, or `interrupted` where the GPU
-            was lost.
+        NotTogetherError: where they are to be made alone.
+        MemoryError: where they do not fit into memory together.
+        torch.AcceleratorError: where the GPU was lost; they are interrupted, and can go on.
+        SystemExit: after Ctrl-C or SIGTERM, once checkpoints are written.
     """
+    reason = _why_alone(runs[0].settings)
+    if reason is not None:
+        raise NotTogetherError(reason)
     first = {**runs[0].settings, "seed": None}
     for run in runs[1:]:
         other = {**run.settings, "seed": None}
@@ -67,7 +69,7 @@ def run_together(runs: Sequence[PlannedRun]) -> None:
         if mine:
             _make(mine, request)
     if request.signal is not None:
-        raise RunInterrupted(request.exit_status)
+        raise SystemExit(request.exit_status)
 
 
 def _make(runs: Sequence[tuple[PlannedRun, Parts]], request: StopRequest) -> None:
@@ -84,13 +86,16 @@ def _make(runs: Sequence[tuple[PlannedRun, Parts]], request: StopRequest) -> Non
         try:
             for (run, parts), record in zip(runs, records, strict=True):
                 sessions.append(begun(run.settings, parts, run.directory, record, networks=len(runs)))
+            reason = why_not_together([session.module.train() for session in sessions])
+            if reason is not None:
+                raise NotTogetherError(reason)
             fit_together(sessions, request)
         except BaseException as error:
             for session in sessions:
                 session.close()
             for (run, _), record in zip(runs, records, strict=True):
                 note_error(run.directory, record, error)
-            raise
+            raise _told_to_launchers(error) from error
     for (run, _), record, session in zip(runs, records, sessions, strict=True):
         with log_file(run.directory):
             _conclude(run, record, session)
@@ -107,3 +112,27 @@ def _conclude(run: PlannedRun, record: Record, session: Session) -> None:
         log.error("%s failed: %s: %s", record.run_id, type(error).__name__, error)
     else:
         log.info("%s: %s", record.run_id, told(record))
+
+
+def _told_to_launchers(error: BaseException) -> BaseException:
+    """Return an error as one of those that `run_together` raises."""
+    # Torch has an exception of its own for that on GPUs alone.
+    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        return MemoryError(in_one_line(error))
+    if isinstance(error, torch.AcceleratorError | NotTogetherError | MemoryError) or not isinstance(error, Exception):
+        return error
+    return NotTogetherError(in_one_line(error))
+
+
+def _why_alone(settings: Mapping[str, Any]) -> str | None:
+    """Return why runs with these settings are made one by one, in words; None where nothing in them forbids it."""
+    accelerator = settings["accelerator"]
+    if accelerator["processes"] > 1:
+        return "accelerator.processes shares each run among processes"
+    if accelerator["compile"]:
+        return "accelerator.compile compiles one network"
+    if accelerator["precision"] == "16-mixed":
+        return "16-mixed scales each run's loss by what happened in it"
+    if settings["callbacks"] or settings["trainer"]:
+        return "callbacks and trainer are of Lightning, which trains one network"
+    return None

@@ -13,14 +13,11 @@ from hydra.core.utils import configure_log
 from omegaconf import DictConfig
 
 from normlab.composing import settings_of
+from normlab.config import ConfigurationError
 from normlab.launching.jobs import Work
 from normlab.launching.workers import Outcome, run_in_processes
-from normlab.run import RunInterrupted
 from normlab.sweep import PlannedRun
-from normlab.together import run_together, why_alone
-from normlab.training.checkpoints import latest
-from normlab.training.fitting_together import NotTogetherError
-from normlab.training.trial import in_one_line
+from normlab.together import NotTogetherError, run_together, updates_made
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +78,7 @@ def _groups(jobs: Sequence[_Job]) -> list[list[_Job]]:
     groups = defaultdict(list)
     for job in jobs:
         rest = {**job.run.settings, "seed": None}
-        checkpoint = None if rest["force"] else latest(job.run.directory)
-        updates = checkpoint["updates"] if checkpoint else 0
-        groups[json.dumps([rest, dict(job.run.choices), updates], sort_keys=True)].append(job)
+        groups[json.dumps([rest, dict(job.run.choices), updates_made(job.run)], sort_keys=True)].append(job)
     return [*groups.values()]
 
 
@@ -95,26 +90,26 @@ def _made(work: Work, jobs: Sequence[_Job]) -> dict[int, Outcome]:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    reason = why_alone(jobs[0].run.settings)
-    if reason is None:
-        configure_log(jobs[0].config.hydra.job_logging, jobs[0].config.hydra.verbose)
-        try:
-            run_together([job.run for job in jobs])
-            return {job.number: _outcome(job) for job in jobs}
-        except RunInterrupted as interruption:
-            raise SystemExit(interruption.exit_status) from None
-        except torch.AcceleratorError as error:
-            return {job.number: Outcome(error=f"the GPU was lost: {error}") for job in jobs}
-        except Exception as error:
-            if not _is_out_of_memory(error):
-                reason = str(error) if isinstance(error, NotTogetherError) else in_one_line(error)
+    configure_log(jobs[0].config.hydra.job_logging, jobs[0].config.hydra.verbose)
     names = f"{jobs[0].run.directory.path.name} and {len(jobs) - 1} more"
-    if reason is None:
+    try:
+        run_together([job.run for job in jobs])
+        return {job.number: _outcome(job) for job in jobs}
+    except ConfigurationError as mistake:
+        return {job.number: Outcome(error=str(mistake)) for job in jobs}
+    except torch.AcceleratorError as error:
+        return {job.number: Outcome(error=f"the GPU was lost: {error}") for job in jobs}
+    except NotTogetherError as error:
+        log.warning("%s are made one after another: %s", names, error)
+        fits = True
+    except MemoryError:
         log.warning("%s do not fit into memory together: half of them at a time", names)
-        middle = len(jobs) // 2
-        return _made(work, jobs[:middle]) | _made(work, jobs[middle:])
-    log.warning("%s are made one after another: %s", names, reason)
-    return _made_alone(work, jobs)
+        fits = False
+    # Out here, where the exception no longer holds what did not fit.
+    if fits:
+        return _made_alone(work, jobs)
+    middle = len(jobs) // 2
+    return _made(work, jobs[:middle]) | _made(work, jobs[middle:])
 
 
 def _made_alone(work: Work, jobs: Iterable[_Job]) -> dict[int, Outcome]:
@@ -130,8 +125,3 @@ def _made_alone(work: Work, jobs: Iterable[_Job]) -> dict[int, Outcome]:
 def _outcome(job: _Job) -> Outcome:
     record = job.run.record
     return Outcome(value=record.status if record else None)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # Torch has an exception of its own for that on GPUs alone.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

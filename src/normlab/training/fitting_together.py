@@ -1,6 +1,5 @@
 """Training runs that differ in their seed alone, as one population: each observed, kept and concluded as if alone."""
 
-import logging
 from collections.abc import Sequence
 
 from normlab.stopping import StopRequest
@@ -8,24 +7,16 @@ from normlab.training.checkpoints import Cadence
 from normlab.training.classifier import stretches
 from normlab.training.population import Population
 from normlab.training.session import Session
-from normlab.training.trial import why_not_together
-
-log = logging.getLogger(__name__)
-
-
-class NotTogetherError(Exception):
-    """These runs cannot be trained as one population; the message says why."""
 
 
 def fit_together(sessions: Sequence[Session], request: StopRequest) -> None:
     """Train all runs to their last update, or until a stop is asked for or all have diverged.
 
-    Raises NotTogetherError, before the first update.
+    Args:
+        sessions: of the runs, which `why_not_together` found nothing against.
+        request: what stops the training.
     """
-    modules = [session.module.train() for session in sessions]
-    reason = why_not_together(modules)
-    if reason is not None:
-        raise NotTogetherError(reason)
+    modules = [session.module for session in sessions]
     population = Population(modules)
 
     def ask_to_stop() -> None:

@@ -40,7 +40,7 @@ def why_not_together(members: Sequence[Classifier]) -> str | None:
     return None
 
 
-def in_one_line(error: Exception) -> str:
+def in_one_line(error: BaseException) -> str:
     """Return type and first line of an exception, of which those of torch may have many."""
     first, *_ = [*str(error).strip().splitlines(), ""]
     return f"{type(error).__name__}: {first}"
