@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin
 
-.PHONY: demo test launchers published bench
+.PHONY: demo test long published bench
 
 demo: .venv/installed
 	$(RUN)/normlab experiment=demo
@@ -13,8 +13,8 @@ test: .venv/installed
 	$(RUN)/mypy
 	$(RUN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 12
 
-launchers: .venv/installed
-	$(RUN)/pytest -m launchers --durations 12
+long: .venv/installed
+	$(RUN)/pytest -m long --durations 12
 
 published: .venv/installed
 	$(RUN)/pytest --numprocesses auto -m published

@@ -31,7 +31,7 @@ RUN = (
     "observe.val.every=10",
 )
 pytestmark = [
-    pytest.mark.launchers,
+    pytest.mark.long,
     pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc"),
 ]
 

@@ -1,6 +1,6 @@
 """Sweeps killed by SIGKILL at random moments, driver or worker, end complete and with the bytes of one left alone.
 
-`make launchers` kills one of them; `pytest -m killed` 29 more (about 30 minutes on two cores).
+`make long` kills one of them; `pytest -m killed` 29 more (about 30 minutes on two cores).
 """
 
 import os
@@ -64,7 +64,7 @@ def workers_of(place: Path) -> list[int]:
 @pytest.mark.parametrize(
     "chance",
     [
-        pytest.param(0, marks=pytest.mark.launchers),
+        pytest.param(0, marks=pytest.mark.long),
         *(pytest.param(n, marks=pytest.mark.killed) for n in range(1, 30)),
     ],
 )

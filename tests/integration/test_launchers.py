@@ -12,7 +12,7 @@ import pytest
 
 from .conftest import WITHOUT_REPORT, Command, processes_in, record_of, wait_for
 
-OTHERS = [pytest.param(name, marks=pytest.mark.launchers) for name in ("joblib", "submitit_local")]
+OTHERS = [pytest.param(name, marks=pytest.mark.long) for name in ("joblib", "submitit_local")]
 """Than the default."""
 SWEEP = ("experiment=demo", "normalizer=none,tf_layers", "seed=0", "observe.train_batch.every=5")
 
@@ -55,7 +55,7 @@ def test_a_run_that_dies_is_told_and_the_same_command_makes_up_for_it(
     assert {record_of(run)["status"] for run in runs("demo")} == {"finished"}
 
 
-@pytest.mark.launchers
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("launcher", "number", "status"), [("joblib", signal.SIGTERM, 143), ("submitit_local", signal.SIGINT, 130)]
 )

@@ -56,7 +56,7 @@ def test_a_size_of_nothing_is_refused(normlab: Command, runs: Callable[[str], li
     assert runs("mlp") == []
 
 
-@pytest.mark.launchers
+@pytest.mark.long
 @pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda way: way.name)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_population_that_is_killed_or_stopped_goes_on_to_the_same_end(
@@ -80,7 +80,7 @@ def test_a_population_that_is_killed_or_stopped_goes_on_to_the_same_end(
     assert stopped == whole
 
 
-@pytest.mark.launchers
+@pytest.mark.long
 def test_the_paper_is_made_by_one_command_that_tells_where_the_time_went(
     tmp_path: Path, runs: Callable[[str], list[Path]]
 ) -> None:

@@ -1,7 +1,7 @@
 """Both documents on real MNIST: every claim of theirs, and how far their figures lie from ours.
 
-By default one seed of each network, cut short where a claim allows it (about 3 minutes on one core);
-`pytest -m published` takes the seeds named there (about 12 minutes).
+By default one seed of the small networks, cut short where a claim allows it (about a minute on one core), with `make
+long` one of the deep network; `pytest -m published` takes the seeds named there (about 12 minutes).
 """
 
 import statistics
@@ -15,8 +15,10 @@ from .conftest import Command, curves_of, record_of
 Runs = Callable[[str], list[Path]]
 
 
-def seeds(several: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("seed", ["0", pytest.param(several, marks=pytest.mark.published)])
+def seeds(several: str, *marks: pytest.MarkDecorator) -> pytest.MarkDecorator:
+    """Seed 0, with marks of its own, and several."""
+    choices = [pytest.param("0", marks=marks), pytest.param(several, marks=pytest.mark.published)]
+    return pytest.mark.parametrize("seed", choices)
 
 
 def of(variant: str, found: list[Path]) -> list[Path]:
@@ -25,7 +27,7 @@ def of(variant: str, found: list[Path]) -> list[Path]:
     return chosen
 
 
-@seeds("0,1,2")
+@seeds("0,1,2", pytest.mark.long)
 def test_the_deep_network_trains_with_normalization_and_not_without(
     normlab: Command, runs: Runs, mnist_root: Path, seed: str
 ) -> None:

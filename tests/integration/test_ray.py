@@ -10,7 +10,7 @@ import pytest
 
 from .conftest import Command, record_of
 
-pytestmark = pytest.mark.launchers
+pytestmark = pytest.mark.long
 
 PORT = 26900
 RAY = str(Path(sys.executable).with_name("ray"))

@@ -96,7 +96,7 @@ def test_of_two_processes_given_one_run_one_trains_and_the_other_leaves(
     assert record_of(*runs("demo"))["status"] == "finished"
 
 
-@pytest.mark.launchers
+@pytest.mark.long
 def test_a_worker_that_is_killed_costs_its_own_run_which_the_same_command_makes_up_for(
     normlab: Command, runs: Runs, tmp_path: Path, undisturbed: Path
 ) -> None:
@@ -116,7 +116,7 @@ def test_a_worker_that_is_killed_costs_its_own_run_which_the_same_command_makes_
         assert_as_undisturbed(run, undisturbed)
 
 
-@pytest.mark.launchers
+@pytest.mark.long
 def test_a_sweep_whose_driver_is_asked_to_stop_leaves_no_worker_behind_and_can_be_asked_for_again(
     normlab: Command, runs: Runs, tmp_path: Path, undisturbed: Path
 ) -> None:

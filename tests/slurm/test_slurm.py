@@ -1,6 +1,6 @@
 """Sweeps over a real Slurm of two nodes: jobs that fail, die, are cancelled or queued again, and drivers that do.
 
-`pytest -m launchers` runs them (about 5 minutes); they need `slurm-wlm` and `munge`, and start a cluster of their own.
+`pytest -m long` runs them (about 5 minutes); they need `slurm-wlm` and `munge`, and start a cluster of their own.
 """
 
 import getpass
@@ -17,7 +17,7 @@ from tests.integration.conftest import WITHOUT_REPORT, record_of, wait_for
 
 from .cluster import missing_commands, slurm
 
-pytestmark = pytest.mark.launchers
+pytestmark = pytest.mark.long
 
 SWEEP = ("experiment=demo", "normalizer=none,tf_nn", "seed=0,1", "steps=20", "observe.train_batch.every=5")
 LONG_RUN = ("experiment=demo", "normalizer=tf_nn", "seed=0", "steps=300", "observe.train_batch.every=5")
