@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
+from normlab.data.stream import BatchStream
 from normlab.training.classifier import Classifier
 from normlab.training.population import Population
 
@@ -27,6 +28,8 @@ def why_not_together(members: Sequence[Classifier]) -> str | None:
     steps = range(members[0].updates, members[0].updates + UPDATES)
     try:
         Population(together).train(steps)
+        if members[0].autocast_type is not None:  # of which some kernels know less
+            Population([_copy(member, member.batches) for member in members[:2]]).train(steps)
     except Exception as error:
         return in_one_line(error)
     for member in alone:
@@ -47,10 +50,17 @@ def in_one_line(error: BaseException) -> str:
 
 
 def _in_float64(member: Classifier) -> Classifier:
-    """Return a copy of a classifier at the same update, with an optimizer that starts anew."""
     batches = copy.copy(member.batches)
     batches.preprocess = lambda images: member.batches.preprocess(images).double()
-    network = copy.deepcopy(member.network).double()
-    copied = Classifier(network, member.objective, member.optimizer_for, batches)
+    copied = _copy(member, batches)
+    copied.network.double()
+    copied.autocast_type = None
+    return copied
+
+
+def _copy(member: Classifier, batches: BatchStream) -> Classifier:
+    """Return a copy of a classifier at the same update, with an optimizer that starts anew."""
+    copied = Classifier(copy.deepcopy(member.network), member.objective, member.optimizer_for, batches)
+    copied.autocast_type = member.autocast_type
     copied.updates = member.updates
     return copied
