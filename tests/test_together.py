@@ -57,19 +57,27 @@ def approximately(results: list[dict[str, Any]]) -> list[Any]:
     """What is within float32 tolerance of results."""
     return [
         {
-            "curves": {name: pytest.approx(curve, rel=1e-4, abs=1e-5) for name, curve in result["curves"].items()},
+            "curves": {
+                name: pytest.approx(curve, rel=1e-4, abs=slack(name)) for name, curve in result["curves"].items()
+            },
             "end": pytest.approx(result["end"], rel=1e-4),
         }
         for result in results
     ]
 
 
+def slack(name: str) -> float:
+    """Percentiles, of values around 1, may jump from one value to the next, and lie near 0 themselves."""
+    return 1e-3 if "/input_p" in name else 1e-5
+
+
 @pytest.mark.parametrize("normalizer", choices_of("normalizer"))
 @pytest.mark.parametrize("model", choices_of("model"))
 def test_curves_and_final_metrics_are_those_of_lone_runs(tmp_path: Path, model: str, normalizer: str) -> None:
-    # Over 50 updates 19 normalized layers, with the kinks of their ReLUs, blow rounding up to tenths: a lone run in
-    # float32 is as far from the same one in float64. There tests/training/test_population.py compares them with ReLUs.
-    calm = ["model.depth=4", "model.activation=tanh", "optimizer.lr=0.01"] if model == "deep_cnn" else []
+    # Kinks of ReLUs blow rounding up, over 50 updates of 19 normalized layers to tenths: a lone run in float32 is as
+    # far from the same one in float64. There tests/training/test_population.py compares networks with ReLUs.
+    calm = ["model.activation=tanh", "optimizer.lr=0.003"] if model != "mlp" else []
+    calm += ["model.depth=4"] if model == "deep_cnn" else []
     overrides = (f"model={model}", f"normalizer={normalizer}", *calm)
     ours, theirs = planned(tmp_path / "together", *overrides), planned(tmp_path / "alone", *overrides)
     run_together(ours)
