@@ -7,12 +7,11 @@ record, loggers and checkpoints. The loop prints and keeps nothing. A ratio of 1
 Command: python benchmarks/harness_against_loop.py (about 15 minutes on one core)
 """
 
-import argparse
 import statistics
 import tempfile
 
 from loop_by_hand import loop_by_hand, settings_for
-from paired import in_turn, print_machine, ratio
+from paired import in_turn, print_machine, ratio, rounds_asked_for
 
 from normlab.run import run
 
@@ -29,11 +28,9 @@ def harness(experiment: str, normalizer: str, steps: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="timings of each side (default: 5)")
-    arguments = parser.parse_args()
+    rounds = rounds_asked_for(__doc__, 5)
     print_machine("torch", "pytorch-lightning")
-    print(f"network   normalizer       harness    by hand   harness ÷ loop, median (min – max) of {arguments.rounds}")
+    print(f"network   normalizer       harness    by hand   harness ÷ loop, median (min – max) of {rounds}")
     for network, (normalizer, steps) in NETWORKS.items():
         for choice in ("none", normalizer):
             sides = {
@@ -42,7 +39,7 @@ def main() -> None:
                     settings_for(network, choice, f"steps={steps}")[0]
                 ),
             }
-            found = in_turn(sides, arguments.rounds)
+            found = in_turn(sides, rounds)
             ours, by_hand = (statistics.median(speeds) for speeds in found.values())
             told = ratio(found["harness"], found["by hand"])
             print(f"{network:<9} {choice:<14} {ours:>7.1f}/s  {by_hand:>7.1f}/s   {told}", flush=True)

@@ -1,5 +1,6 @@
 """Sides of a comparison timed in turn: on a machine whose speed drifts, only neighbours in time can be compared."""
 
+import argparse
 import os
 import platform
 import statistics
@@ -15,6 +16,13 @@ def print_machine(*distributions: str) -> None:
     versions = ", ".join(f"{name} {version(name)}" for name in distributions)
     print(f"{platform.platform()}, {_processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     print(f"python {platform.python_version()}, {versions}", flush=True)
+
+
+def rounds_asked_for(description: str | None, usual: int) -> int:
+    """Read the command line of a script that takes a number of rounds alone, and shows this description for --help."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=usual, help=f"timings of each side (default: {usual})")
+    return int(parser.parse_args().rounds)
 
 
 def in_turn(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:

@@ -11,7 +11,6 @@ defaults. template: Dataset, DataLoader(shuffle=True, num_workers=0), self.log o
 Command: python benchmarks/peers.py (about 25 minutes on two cores; needs `pip install 'normlab[peers]'`)
 """
 
-import argparse
 import statistics
 import tempfile
 from pathlib import Path
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from hydra.utils import instantiate
 from own_process import OwnProcess, Task
-from paired import in_turn, print_machine, ratio
+from paired import in_turn, print_machine, ratio, rounds_asked_for
 
 from normlab.composing import composed
 from normlab.data import Splits
@@ -58,11 +57,9 @@ def save_training_images(path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="timings of each side (default: 5)")
-    arguments = parser.parse_args()
+    rounds = rounds_asked_for(__doc__, 5)
     print_machine("torch", "pytorch-lightning", "tensorflow-cpu", "keras")
-    print(f"network   normalizer     threads  side                        median   normlab ÷ it, of {arguments.rounds}")
+    print(f"network   normalizer     threads  side                        median   normlab ÷ it, of {rounds}")
     with tempfile.TemporaryDirectory() as temporary:
         data = Path(temporary) / "train.npz"
         save_training_images(data)
@@ -71,7 +68,7 @@ def main() -> None:
             sides = {side: OwnProcess(here / name, data.with_name(f"{side}.txt")) for side, name in SIDES.items()}
             for network, (normalizer, updates) in NETWORKS.items():
                 for choice in ("none", normalizer):
-                    compare(sides, network, choice, threads, updates, data, arguments.rounds)
+                    compare(sides, network, choice, threads, updates, data, rounds)
             for process in sides.values():
                 process.end()
 

@@ -7,14 +7,13 @@ update is a CUDA graph; memory is what torch had on the GPU at most, compared wi
 Command: python benchmarks/population.py (about 5 minutes on two cores)
 """
 
-import argparse
 import statistics
 import tempfile
 from typing import NamedTuple
 
 import torch
 from loop_by_hand import loop_by_hand, settings_for
-from paired import in_turn, print_machine, ratio
+from paired import in_turn, print_machine, ratio, rounds_asked_for
 
 from normlab.sweep import PlannedRun
 from normlab.together import run_together
@@ -75,16 +74,14 @@ def gigabytes(case: Case, seeds: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="timings of each side (default: 5)")
-    arguments = parser.parse_args()
+    rounds = rounds_asked_for(__doc__, 5)
     print_machine("torch", "pytorch-lightning")
     on_gpu = torch.cuda.is_available()
     print(torch.cuda.get_device_name() if on_gpu else "no GPU: its cases are left out")
-    print(f"experiment  normalizer     seeds threads  together   one loop   ratio, of {arguments.rounds}  goal")
+    print(f"experiment  normalizer     seeds threads  together   one loop   ratio, of {rounds}  goal")
     for case in ON_GPU if on_gpu else ON_CPU:
         sides = {"together": lambda case=case: together(case, case.seeds), "loop": lambda case=case: alone(case)}
-        found = in_turn(sides, arguments.rounds)
+        found = in_turn(sides, rounds)
         ours, by_hand = (statistics.median(speeds) for speeds in found.values())
         told = ratio(found["together"], found["loop"])
         print(

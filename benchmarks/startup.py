@@ -7,20 +7,17 @@ and does nothing else, in turns.
 Command: python benchmarks/startup.py (about 3 minutes on one core)
 """
 
-import argparse
 import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from paired import in_turn, print_machine, ratio, rounds_asked_for, spread
 
 ANSWERS = (
     ("--help",),
@@ -76,23 +73,20 @@ def seconds_to_first_update() -> float:
 
 
 def show(what: str, values: Sequence[float], unit: str = " s") -> None:
-    print(f"{what:<50} {statistics.median(values):.2f}{unit} ({min(values):.2f} – {max(values):.2f})", flush=True)
+    print(f"{what:<50} {spread(values, 2)}{unit}", flush=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7, help="timings of each command (default: 7)")
-    rounds = range(parser.parse_args().rounds)
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "pytorch-lightning", "hydra-core"))
-    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}")
-    print(f"{'':<50} median of {len(rounds)} (min – max)")
+    rounds = rounds_asked_for(__doc__, 7)
+    print_machine("torch", "pytorch-lightning", "hydra-core")
+    print(f"{'':<50} median (min – max) of {rounds}")
     for arguments in ANSWERS:
-        show(f"normlab {' '.join(arguments)}", [seconds_to_answer(*arguments) for _ in rounds])
-    pairs = [(seconds_to_import(), seconds_to_first_update()) for _ in rounds]
-    imports, updates = zip(*pairs, strict=True)
-    show(IMPORTS, imports)
-    show("normlab model=mlp, first update", updates)
-    show("the second of these in terms of the first", [update / alone for alone, update in pairs], " ×")
+        show(f"normlab {' '.join(arguments)}", [seconds_to_answer(*arguments) for _ in range(rounds)])
+    first = "normlab model=mlp, first update"
+    found = in_turn({IMPORTS: seconds_to_import, first: seconds_to_first_update}, rounds)
+    for what, seconds in found.items():
+        show(what, seconds)
+    print(f"{'the second of these in terms of the first':<50} {ratio(found[first], found[IMPORTS])}")
 
 
 if __name__ == "__main__":

@@ -6,13 +6,12 @@ and report.
 Command: python benchmarks/workers.py (about 20 minutes on two cores)
 """
 
-import argparse
 import statistics
 import sys
 import tempfile
 from pathlib import Path
 
-from paired import cost, in_turn, print_machine, ratio
+from paired import cost, in_turn, print_machine, ratio, rounds_asked_for
 
 RUNS = ("experiment=deep_cnn", "normalizer=none,tf_layers", "seed=0,1,2,3")
 SIDES = {
@@ -29,13 +28,11 @@ def seconds_of(launcher: tuple[str, ...]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=1, help="timings of each side (default: 1)")
-    arguments = parser.parse_args()
+    rounds = rounds_asked_for(__doc__, 1)
     print_machine("torch", "hydra-core")
-    print(f"8 runs of deep_cnn                      seconds   ÷ two workers, median (min – max) of {arguments.rounds}")
+    print(f"8 runs of deep_cnn                      seconds   ÷ two workers, median (min – max) of {rounds}")
     sides = {side: lambda launcher=launcher: seconds_of(launcher) for side, launcher in SIDES.items()}
-    found = in_turn(sides, arguments.rounds)
+    found = in_turn(sides, rounds)
     for side, seconds in found.items():
         told = "" if side == "two workers" else ratio(seconds, found["two workers"])
         print(f"{side:<38} {statistics.median(seconds):>8.0f}   {told}")
