@@ -54,8 +54,9 @@ class Classifier(pl.LightningModule):
         self.optimizer = optimizer(network.parameters())
         self.batches = batches
         self.autocast_type = AUTOCAST[precision]
-        device = batches.split.labels.device  # `self.device` is the CPU until training starts
-        self.scaler = torch.amp.GradScaler(device.type, enabled=self.autocast_type is torch.float16)
+        # `self.device` is the CPU until Lightning trains, and stays so in a population.
+        self.device_type = batches.split.labels.device.type
+        self.scaler = torch.amp.GradScaler(self.device_type, enabled=self.autocast_type is torch.float16)
         self.parallel = parallel
         self.stop_asked = False
         """Whether this process, one of several, wants training to end."""
@@ -138,7 +139,7 @@ class Classifier(pl.LightningModule):
         """Autocast to the precision of the training passes, where that is another than float32."""
         if self.autocast_type is None:
             return nullcontext()
-        return torch.autocast(self.device.type, dtype=self.autocast_type)
+        return torch.autocast(self.device_type, dtype=self.autocast_type)
 
 
 def stretches(start: int, stop: int, ends: Callable[[int], bool]) -> Iterator[range]:
