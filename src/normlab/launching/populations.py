@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from normlab.composing import settings_of
 from normlab.config import ConfigurationError
 from normlab.launching.jobs import Work
-from normlab.launching.workers import Outcome, run_in_processes
+from normlab.launching.workers import Outcome, outcome_of, run_in_processes
 from normlab.sweep import PlannedRun
 from normlab.together import NotTogetherError, run_together, updates_made
 
@@ -113,13 +113,7 @@ def _made(work: Work, jobs: Sequence[_Job]) -> dict[int, Outcome]:
 
 
 def _made_alone(work: Work, jobs: Iterable[_Job]) -> dict[int, Outcome]:
-    outcomes = {}
-    for job in jobs:
-        try:
-            outcomes[job.number] = Outcome(value=work(job.config))
-        except Exception as error:
-            outcomes[job.number] = Outcome(error=str(error) or type(error).__name__)
-    return outcomes
+    return {job.number: outcome_of(work, job.config) for job in jobs}
 
 
 def _outcome(job: _Job) -> Outcome:

@@ -26,6 +26,14 @@ class Outcome:
     error: str | None = None
 
 
+def outcome_of(work: Callable[[Any], Any], job: Any) -> Outcome:
+    """Do a job, and return what became of it."""
+    try:
+        return Outcome(value=work(job))
+    except Exception as error:
+        return Outcome(error=str(error) or type(error).__name__)
+
+
 @dataclass
 class Worker:
     """A process and this end of the pipe to it, with the number of the job it has."""
@@ -146,8 +154,4 @@ def _work(pipe: Connection, payload: bytes, environment: Mapping[str, str]) -> N
             job = pipe.recv()
         except EOFError:
             return
-        try:
-            outcome = Outcome(value=work(job))
-        except Exception as error:
-            outcome = Outcome(error=str(error) or type(error).__name__)
-        pipe.send(outcome)
+        pipe.send(outcome_of(work, job))

@@ -18,11 +18,7 @@ def fit_together(sessions: Sequence[Session], request: StopRequest) -> None:
     """
     modules = [session.module for session in sessions]
     population = Population(modules)
-
-    def ask_to_stop() -> None:
-        population.stop_asked = True
-
-    request.when_asked = ask_to_stop
+    request.when_asked = population.ask_to_stop
     if request.signal is not None:  # asked before training began
         return
     cadence = Cadence()

@@ -86,6 +86,10 @@ class Population:
         detached: Tensor = losses.detach()
         return detached
 
+    def ask_to_stop(self) -> None:
+        """End training after the update under way."""
+        self.stop_asked = True
+
     def hand_out_optimizer_states(self) -> None:
         """Give each member's own optimizer its part of the state, for a checkpoint."""
         for name, stacked in self.parameters.items():
