@@ -19,6 +19,7 @@ from normlab.data import BatchStream, DataError, Splits
 from normlab.data.preprocessing import fitted
 from normlab.evaluation import Objective
 from normlab.inputs import samples
+from normlab.memory import keep_freed_memory
 from normlab.models import initialize
 from normlab.normalizers import synchronize
 from normlab.schedules import Schedule, schedules
@@ -67,6 +68,7 @@ def assemble(settings: Mapping[str, Any], local_rank: int = 0, like: Parts | Non
     torch.use_deterministic_algorithms(accelerator["deterministic"])
     if accelerator["threads"] is not None:
         torch.set_num_threads(accelerator["threads"])
+    keep_freed_memory()
     seed = settings["seed"]
     pl.seed_everything(seed, verbose=False)  # for modules of a user's own that draw from the global generators
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -145,6 +145,26 @@ def test_in_single_precision_the_fused_layer_equals_the_layer_of_pytorch_to_the_
     batches = random_batches(rank, dtype=torch.float32)
 
     assert_same_training(BatchNorm(FEATURES), torch_layer(rank), batches, atol=0.0)
+
+
+@pytest.fixture(params=[1, 2], ids="{} threads".format)
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@both_classes
+def test_channels_innermost_in_memory_change_nothing_with_one_thread_or_more(
+    layer_class: type[BatchNorm], threads: int
+) -> None:
+    batches = random_batches("4-D")
+    innermost = [batch.contiguous(memory_format=torch.channels_last) for batch in batches]
+    expected = trained(nn.BatchNorm2d(FEATURES).double(), batches)
+
+    for (name, value), (_, other) in zip(trained(layer_class(FEATURES).double(), innermost), expected, strict=True):
+        torch.testing.assert_close(value, other, rtol=1e-11, atol=1e-11, msg=partial("{}: {}".format, name))
 
 
 @both_ranks

@@ -55,7 +55,7 @@ def assert_alike(found: Any, expected: Any, tolerance: float = 2e-5) -> None:
     "overrides",
     [
         ("normalizer=none", "optimizer=momentum"),
-        ("normalizer=tf_layers", "model=convnet", "optimizer=adam", "model.channels=[4,8]"),
+        ("normalizer=tf_layers", "model=convnet", "optimizer=adam", "model.channels=[4,8]", "model.activation=tanh"),
         ("normalizer=tf_nn", "model=convnet", "model.channels=[4,8]", "accelerator.processes=4"),
         ("normalizer=formula", "optimizer=adam"),
         ("normalizer=batch", "preprocessing=standardize"),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from normlab.assembly import assemble
 from normlab.composing import composed
 from normlab.data.stream import BatchStream
+from normlab.training.checkpoints import restore, state_of
 from normlab.training.classifier import Classifier
 from normlab.training.population import Population
 from normlab.training.trial import why_not_together
@@ -82,6 +83,30 @@ def test_members_go_on_alone_or_in_another_population_from_what_one_hands_out(op
     trained_alone(together[:1], range(5, 10))
     Population(together[1:]).train(range(5, 10))
     assert differences(alone, together) == []
+
+
+def test_a_weight_its_gradient_and_its_state_lie_alike_in_memory_as_fused_optimizers_need() -> None:
+    overrides = ("model=convnet", "normalizer=batch", "optimizer=adam")
+    alone, together, fresh = (members(*overrides, seeds=(0, 1)) for _ in range(3))
+    trained_alone(alone, range(10))
+    population = Population(together)
+    population.train(range(5))
+    population.hand_out_optimizer_states()
+    for member, other in zip(fresh, together, strict=True):
+        restore(member, state_of(other))
+    trained_alone(fresh[:1], range(5, 10))
+    Population(fresh[1:]).train(range(5, 10))
+    for optimizer in (alone[0].optimizer, population.optimizer, together[0].optimizer, fresh[0].optimizer):
+        for weight, state in optimizer.state.items():
+            for part in (weight.grad, state["exp_avg"], state["exp_avg_sq"]):
+                assert part is None or order_in_memory(part) == order_in_memory(weight)
+    assert differences(alone, fresh) == []
+
+
+def order_in_memory(values: Tensor) -> list[int]:
+    """The axes longer than one, from the outermost to the innermost."""
+    strides = values.stride()
+    return sorted((axis for axis, size in enumerate(values.shape) if size > 1), key=lambda axis: -strides[axis])
 
 
 def test_one_that_diverges_stops_counting_and_touches_no_neighbour() -> None:

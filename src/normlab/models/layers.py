@@ -40,13 +40,19 @@ class SameConv2d(nn.Conv2d):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, bias: bool = True):
         super().__init__(in_channels, out_channels, kernel_size, stride, bias=bias)
         # With channels innermost in memory, which outputs take over from weights, an update of a convolutional network
-        # takes a fifth less time.
-        self.weight.data = self.weight.data.contiguous(memory_format=torch.channels_last)
+        # takes a fifth less time. Of a single channel only a clone's strides say so.
+        self.weight.data = self.weight.data.clone(memory_format=torch.channels_last)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, ceil(H / stride), ceil(W / stride))."""
-        top, bottom = self._padding_of(inputs.shape[2], axis=0)
-        left, right = self._padding_of(inputs.shape[3], axis=1)
+        height, width = inputs.shape[2:]
+        top, bottom = self._padding_of(height, axis=0)
+        left, right = self._padding_of(width, axis=1)
+        if height <= min(self.stride[0], self.kernel_size[0]) and width <= min(self.stride[1], self.kernel_size[1]):
+            # The kernel sees all of the image from its only place: a dense layer, which takes half as long.
+            seen = self.weight[:, :, top : top + height, left : left + width]
+            pixels, weights = (images.permute(0, 2, 3, 1).flatten(1) for images in (inputs, seen))
+            return functional.linear(pixels, weights, self.bias)[:, :, None, None]
         # On a single row or column a stride has nothing to skip; given one, oneDNN leaves a part of the weights'
         # gradient in bfloat16 unset (PyTorch 2.13, CPU).
         stride = tuple(1 if size == 1 else step for size, step in zip(inputs.shape[2:], self.stride, strict=True))

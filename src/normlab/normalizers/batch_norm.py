@@ -131,6 +131,10 @@ class BatchNorm(nn.Module):
         self.running_var.copy_((1 - self.momentum) * self.running_var + self.momentum * averaged)
 
     def _fused(self, inputs: Tensor, running_var: Tensor) -> Tensor:
+        # Where channels lie innermost, the threads of PyTorch's kernel for CPUs add up side by side in one line of
+        # cache, which takes up to ten times as long as a copy and the other kernel.
+        if inputs.is_cpu and torch.get_num_threads() > 1:
+            inputs = inputs.contiguous()
         return functional.batch_norm(
             inputs, self.running_mean, running_var, self.weight, self.bias, True, self.momentum, self.eps
         )
