@@ -6,15 +6,16 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-LAUNCHERS = {"deep_cnn": "processes", "mlp": "population", "convnet": "processes", "preprocessing": "population"}
-"""Experiment → what is faster for it on CPUs, where training together gains nothing for convolutions
-(benchmarks/README.md); on a GPU a population always is."""
+ON_CPUS = {"deep_cnn": "processes", "mlp": "population", "convnet": "processes", "preprocessing": "population"}
+"""Experiment → the launcher that is faster for it on CPUs, where training together gains nothing for convolutions
+(benchmarks/README.md)."""
 
 SEEDS = "seed=0,1,2,3,4"
 
@@ -41,10 +42,9 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="for all experiments, such as accelerator.threads=2")
     parser.add_argument("--output-root", type=Path, default=Path("outputs"), help="default: outputs")
     arguments = parser.parse_args()
-    on_gpu = shutil.which("nvidia-smi") is not None
     parts = []
-    for experiment, on_cpu in LAUNCHERS.items():
-        launcher = "population" if on_gpu else on_cpu
+    for experiment in ON_CPUS:
+        launcher = launcher_for(experiment, arguments.overrides)
         parts.append(_made(experiment, launcher, arguments.output_root, arguments.overrides))
         if parts[-1].status >= 128:  # stopped by a signal
             sys.exit(parts[-1].status)
@@ -52,7 +52,13 @@ def main() -> None:
     sys.exit(max(min(part.status, 1) for part in parts))
 
 
-def _made(experiment: str, launcher: str, root: Path, overrides: list[str]) -> Part:
+def launcher_for(experiment: str, overrides: Sequence[str]) -> str:
+    """Return the faster launcher on this machine: a population wherever runs use a GPU."""
+    on_gpu = shutil.which("nvidia-smi") is not None and "accelerator=cpu" not in overrides
+    return "population" if on_gpu else ON_CPUS[experiment]
+
+
+def _made(experiment: str, launcher: str, root: Path, overrides: Sequence[str]) -> Part:
     print(f"== {experiment}", flush=True)
     before = _training_seconds(root / experiment)
     start = time.monotonic()
