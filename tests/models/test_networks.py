@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from normlab.models import MLP, ConvNet, DeepCNN, GlorotUniform, initialize
-from normlab.models.layers import Block, NormalizerFactory, named_normalizers
+from normlab.models.convnet import activated_and_pooled
+from normlab.models.layers import ACTIVATIONS, Block, NormalizerFactory, named_normalizers
 from normlab.normalizers import BatchNorm
+from normlab.randomness import generator
 from normlab.schema import register_schema
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -228,13 +230,13 @@ def test_a_perceptron_without_hidden_layers_is_linear() -> None:
 
 @every_network
 @pytest.mark.parametrize(("activation", "kind"), [("relu", nn.ReLU), ("tanh", nn.Tanh), ("gelu", nn.GELU)])
-def test_the_activation_can_be_set_in_every_block(name: str, activation: str, kind: type[nn.Module]) -> None:
+def test_the_activation_can_be_set_for_every_block(name: str, activation: str, kind: type[nn.Module]) -> None:
     network = NETWORKS[name](MNIST, 10, nn.Identity, activation=activation)
 
-    blocks = [module for module in network.modules() if isinstance(module, Block)]
+    activations = [module for module in network.modules() if type(module) in ACTIVATIONS.values()]
 
-    assert len(blocks) == len(LAYERS[name][0])
-    assert {type(block.activation) for block in blocks} == {kind}
+    assert len([each for each in activations if type(each) is kind]) == len(LAYERS[name][0])
+    assert {type(each) for each in activations} <= {kind, nn.Identity}
 
 
 @every_network
@@ -309,3 +311,16 @@ def test_in_inference_an_image_is_scored_alike_whatever_batch_it_is_in(name: str
 def test_convolutions_without_channels_or_size_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be at least 1"):
         ConvNet((1, 28, 28), 10, nn.Identity, **wrong)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_pooled_values_and_gradients_are_those_of_activations_that_are_pooled(activation: str) -> None:
+    images = torch.randn(4, 3, 7, 6, generator=generator(0, "images")).round(decimals=1)  # some are alike
+    gradients = []
+    for way in (activated_and_pooled(activation), nn.Sequential(ACTIVATIONS[activation](), nn.MaxPool2d(2))):
+        inputs = images.clone().requires_grad_()
+        outputs = way(inputs)
+        outputs.square().sum().backward()
+        gradients.append((outputs, inputs.grad))
+    assert gradients[0][0].shape == (4, 3, 3, 3)
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from normlab.models.layers import NormalizerFactory, convolution_block
+from normlab.models.layers import NormalizerFactory, activation_named, convolution_block
 
 
 class ConvNet(nn.Module):
-    """Convolutions of 3×3 and 5×5 with SAME padding, each followed by 2×2 max-pooling, then a dense layer.
+    """Convolutions of 3×3 and 5×5 with SAME padding, each activated and 2×2 max-pooled, then a dense layer.
 
     Args:
         input_shape: (C, H, W) of one image.
@@ -40,8 +40,8 @@ class ConvNet(nn.Module):
         stages: list[nn.Module] = []
         for outputs, kernel_size in zip(channels, kernel_sizes, strict=True):
             stages += [
-                convolution_block(inputs, outputs, kernel_size, normalizer, activation),
-                nn.MaxPool2d(2),  # without padding: an odd last row or column is dropped, as VALID does
+                convolution_block(inputs, outputs, kernel_size, normalizer, "identity"),
+                activated_and_pooled(activation),
             ]
             inputs, height, width = outputs, height // 2, width // 2
         if height * width == 0:
@@ -54,3 +54,12 @@ class ConvNet(nn.Module):
         """Map images (N, C, H, W) to logits (N, num_classes)."""
         logits: Tensor = self.output(self.flatten(self.stages(images)))
         return logits
+
+
+def activated_and_pooled(activation: str) -> nn.Sequential:
+    """Map (N, C, H, W) to (N, C, H // 2, W // 2): an odd last row or column is dropped, as VALID padding does.
+
+    ReLU comes after the pooling, which gives the same values and gradients, and has a quarter of the work.
+    """
+    steps = [activation_named(activation), nn.MaxPool2d(2)]
+    return nn.Sequential(*(reversed(steps) if activation == "relu" else steps))
