@@ -22,6 +22,7 @@ published: .venv/installed
 bench: .venv/installed .venv/peers/installed
 	$(RUN)/python benchmarks/harness_against_loop.py
 	.venv/peers/bin/python benchmarks/peers.py
+	$(RUN)/python benchmarks/choices.py
 	$(RUN)/python benchmarks/cost_curves.py
 	$(RUN)/python benchmarks/paper.py
 	$(RUN)/python benchmarks/population.py

@@ -1,6 +1,7 @@
 """The loop that a user would write by hand for a shipped experiment: it observes the same, and keeps nothing."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,9 +27,11 @@ def settings_for(experiment: str, normalizer: str, *overrides: str) -> Settings:
     )
 
 
-def loop_by_hand(settings: dict[str, Any]) -> float:
-    """Return the updates per second of the plain loop."""
+def loop_by_hand(settings: dict[str, Any], change: Callable[[nn.Module], None] | None = None) -> float:
+    """Return the updates per second of the plain loop, over the network that `change` has been at."""
     parts = assemble(settings)
+    if change is not None:
+        change(parts.network)
     steps = settings["steps"]
     network, objective = parts.network.to(parts.device).train(), parts.objective
     due = {name: set(filter(when.is_due, range(1, steps + 1))) for name, when in parts.schedules.items()}

@@ -1,0 +1,62 @@
+"""The shipped networks as one writes them in PyTorch: without the choices that make an update faster."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from normlab.models import ConvNet
+from normlab.models.layers import SameConv2d
+from normlab.normalizers import BatchNorm
+
+
+class ConvolvedAnyway(SameConv2d):
+    """Pads and convolves, also where the kernel sees the whole image from its only place."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        (top, bottom), (left, right) = (self._padding_of(size, axis) for axis, size in enumerate(inputs.shape[2:]))
+        if top == bottom and left == right:
+            return functional.conv2d(inputs, self.weight, self.bias, self.stride, (top, left))
+        return functional.conv2d(
+            functional.pad(inputs, (left, right, top, bottom)), self.weight, self.bias, self.stride
+        )
+
+
+class SummedByThreads(BatchNorm):
+    """Takes PyTorch's kernel for the layout that the input has."""
+
+    def _fused(self, inputs: Tensor, running_var: Tensor) -> Tensor:
+        return functional.batch_norm(
+            inputs, self.running_mean, running_var, self.weight, self.bias, True, self.momentum, self.eps
+        )
+
+
+def with_channels_outermost(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, SameConv2d):
+            module.weight.data = module.weight.data.clone(memory_format=torch.contiguous_format)
+
+
+def with_convolutions_of_one_place(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, SameConv2d):
+            module.__class__ = ConvolvedAnyway
+
+
+def with_pooling_after_relu(network: nn.Module) -> None:
+    if isinstance(network, ConvNet):
+        for number in (1, 3):
+            network.stages[number] = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2))
+
+
+def with_sums_by_threads(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, BatchNorm):
+            module.__class__ = SummedByThreads
+
+
+def made_plain(network: nn.Module) -> None:
+    """Undo all of them in place; Adam's fused kernel is undone by the config."""
+    with_channels_outermost(network)
+    with_convolutions_of_one_place(network)
+    with_pooling_after_relu(network)
+    with_sums_by_threads(network)
