@@ -17,7 +17,7 @@ def keep_freed_memory() -> None:
     """Let glibc keep what is freed, where it is the C library; another is left as it is.
 
     By default it may give the memory of each update's activations back to the system, depending on what happens to lie
-    behind them, and then takes it again page by page, which slows small convolutional networks by up to a half.
+    behind them, and then takes it again page by page, which slows small convolutional networks by a fifth.
     See mallopt(3).
     """
     if sys.platform != "linux":

@@ -49,7 +49,7 @@ class SameConv2d(nn.Conv2d):
         top, bottom = self._padding_of(height, axis=0)
         left, right = self._padding_of(width, axis=1)
         if height <= min(self.stride[0], self.kernel_size[0]) and width <= min(self.stride[1], self.kernel_size[1]):
-            # The kernel sees all of the image from its only place: a dense layer, which takes half as long.
+            # The kernel sees all of the image from its only place: a dense layer, which takes less time.
             seen = self.weight[:, :, top : top + height, left : left + width]
             pixels, weights = (images.permute(0, 2, 3, 1).flatten(1) for images in (inputs, seen))
             return functional.linear(pixels, weights, self.bias)[:, :, None, None]
