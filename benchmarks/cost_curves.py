@@ -3,7 +3,7 @@
 Everything is measured from outside, on the command as a user calls it: seconds from its start to its end, and megabytes
 of the largest of its processes. Sweeps are made without their report, which `report.py` measures.
 
-Command: python benchmarks/cost_curves.py (about 7 minutes on two cores)
+Command: python benchmarks/cost_curves.py (about 9 minutes on two cores)
 """
 
 import argparse

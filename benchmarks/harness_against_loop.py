@@ -4,7 +4,7 @@ Both sides train the same network on the same batches with the same optimizer an
 the same updates, as the shipped experiments do. The run is one of `normlab.run.run`, its `seconds` as recorded: with
 record, loggers and checkpoints. The loop prints and keeps nothing. A ratio of 1 means that the harness costs nothing.
 
-Command: python benchmarks/harness_against_loop.py (about 15 minutes on one core)
+Command: python benchmarks/harness_against_loop.py (about 13 minutes on one core)
 """
 
 import statistics
