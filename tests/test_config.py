@@ -40,8 +40,8 @@ def test_a_key_that_cannot_change_the_result_leaves_the_run_id(override: str) ->
     ("overrides", "expected"),
     [
         (("data=digits",), "mlp-none-seed0-37e4bd2c"),
-        (("experiment=demo", "hydra.mode=RUN"), "deep_cnn-none-seed0-acea213e"),
-        (("experiment=deep_cnn", "normalizer=tf_nn", "seed=3"), "deep_cnn-tf_nn-seed3-bd481ba8"),
+        (("experiment=demo", "hydra.mode=RUN"), "deep_cnn-none-seed0-4993e60e"),
+        (("experiment=deep_cnn", "normalizer=tf_nn", "seed=3"), "deep_cnn-tf_nn-seed3-46675e27"),
     ],
     ids=str,
 )
