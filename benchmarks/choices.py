@@ -5,12 +5,11 @@ They hold for one version of PyTorch and one kind of processor. Where a ratio is
 Command: python benchmarks/choices.py (about 4 minutes on two cores)
 """
 
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
-import torch
-from loop_by_hand import settings_for
+from loop_by_hand import UNOBSERVED, loop_by_hand, settings_for
 from paired import in_turn, print_machine, ratio, rounds_asked_for
 from plain_networks import (
     with_channels_outermost,
@@ -20,10 +19,8 @@ from plain_networks import (
 )
 from torch import nn
 
-from normlab.assembly import assemble
-
-SECONDS = 2.0
-"""Of one timing, about."""
+UPDATES = {"deep_cnn": 100, "convnet": 400}
+"""Experiment → updates of one timing, some seconds."""
 
 
 class Choice(NamedTuple):
@@ -48,28 +45,17 @@ CHOICES = [
 ]
 
 
-def updates(choice: Choice, normalizer: str, undone: bool) -> Callable[[], float]:
-    """Return a function that makes updates for some seconds, and returns how many it made in one."""
-    overrides = choice.undone_by if undone else ()
-    settings, _ = settings_for(choice.experiment, normalizer, f"accelerator.threads={choice.threads}", *overrides)
-    parts = assemble(settings)
-    network = parts.network.train()
-    if undone and choice.undone is not None:
-        choice.undone(network)
-    optimizer = parts.optimizer(network.parameters())
-
-    def timing() -> float:
-        torch.set_num_threads(choice.threads)
-        start, made = time.perf_counter(), 0
-        while time.perf_counter() - start < SECONDS:
-            images, labels = parts.batches.batch(made)
-            optimizer.zero_grad()
-            parts.objective(network(images), labels).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            made += 1
-        return made / (time.perf_counter() - start)
-
-    return timing
+def updates(choice: Choice, normalizer: str, undone: bool) -> float:
+    """Return the updates per second with a choice, or without it."""
+    settings, _ = settings_for(
+        choice.experiment,
+        normalizer,
+        f"steps={UPDATES[choice.experiment]}",
+        f"accelerator.threads={choice.threads}",
+        *UNOBSERVED,
+        *(choice.undone_by if undone else ()),
+    )
+    return loop_by_hand(settings, choice.undone if undone else None)
 
 
 def main() -> None:
@@ -79,11 +65,9 @@ def main() -> None:
     for choice in CHOICES:
         for normalizer in choice.normalizers:
             sides = {
-                "with": updates(choice, normalizer, undone=False),
-                "without": updates(choice, normalizer, undone=True),
+                "with": partial(updates, choice, normalizer, undone=False),
+                "without": partial(updates, choice, normalizer, undone=True),
             }
-            for timing in sides.values():
-                timing()  # the first updates are slower
             found = in_turn(sides, rounds)
             told = ratio(found["with"], found["without"])
             print(f"{choice.name:<35} {choice.experiment:<9} {normalizer:<10} {choice.threads:>7}  {told}", flush=True)

@@ -15,6 +15,9 @@ from normlab.normalizer_statistics import normalizer_statistics
 Settings = tuple[dict[str, Any], dict[str, Any]]
 """What `normlab.run.run` takes."""
 
+UNOBSERVED = tuple(f"observe.{name}=null" for name in ("val", "train_batch", "test_batch", "normalizers"))
+"""Overrides after which the experiments measure nothing while they train."""
+
 
 def settings_for(experiment: str, normalizer: str, *overrides: str) -> Settings:
     """Return the settings of one run of an experiment without its final evaluation, which no side is timed for."""

@@ -64,7 +64,8 @@ def main() -> None:
     plain = ours = 0.0
     for experiment, variants in VARIANTS.items():
         of_plain, of_ours = (
-            SEEDS * sum(by_hand(experiment, overrides, plain) for overrides in variants) for plain in (True, False)
+            SEEDS * sum(by_hand(experiment, overrides, is_plain) for overrides in variants)
+            for is_plain in (True, False)
         )
         plain, ours = plain + of_plain, ours + of_ours
         print(f"{experiment:<19} {of_plain:>15.0f}  {of_ours:>26.0f}", flush=True)

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from loop_by_hand import UNOBSERVED, settings_for
 from own_process import Task, answer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from normlab.assembly import Parts, assemble
-from normlab.composing import composed
 from normlab.run import run
 
 sys.modules["tensorflow"] = None  # type: ignore[assignment]  # tensorboard would import it where it is installed
@@ -52,31 +52,29 @@ class TemplateModule(pl.LightningModule):
         return self.optimizer(self.network.parameters())
 
 
-def settings_for(task: Task, root: str) -> tuple[Any, Any]:
+def settings_of(task: Task, root: str) -> tuple[Any, Any]:
     """Return what a run of the shipped experiment takes, with nothing observed: peers only train."""
-    return composed(
-        f"experiment={task.network}",
-        f"normalizer={task.normalizer}",
+    return settings_for(
+        task.network,
+        task.normalizer,
         f"steps={task.updates}",
         f"accelerator.threads={task.threads}",
         f"output_root={root}",
-        *(f"observe.{name}=null" for name in ("val", "train_batch", "test_batch", "normalizers")),
-        "evaluate.splits=[]",
-        "evaluate.one_by_one=0",
+        *UNOBSERVED,
     )
 
 
 def normlab(task: Task) -> float:
     """Time a whole run, with record, loggers and checkpoint."""
     with tempfile.TemporaryDirectory() as root:
-        record = run(*settings_for(task, root))
+        record = run(*settings_of(task, root))
     assert record.steps_per_second is not None
     return record.steps_per_second
 
 
 def template(task: Task) -> float:
     """Time Trainer and fit, with a TensorBoard logger and the Trainer's own checkpoint, without progress bar."""
-    module = TemplateModule(assemble(settings_for(task, "unused")[0]))
+    module = TemplateModule(assemble(settings_of(task, "unused")[0]))
     loader = DataLoader(Images(task.data), batch_size=64, shuffle=True, num_workers=0, drop_last=True)
     with tempfile.TemporaryDirectory() as root:
         start = time.perf_counter()
@@ -94,7 +92,7 @@ def template(task: Task) -> float:
 
 
 def prepare(task: Task) -> tuple[int, Callable[[], float]]:
-    network = assemble(settings_for(task, "unused")[0]).network
+    network = assemble(settings_of(task, "unused")[0]).network
     side = template if task.side == "template" else normlab
     side(task._replace(updates=1))  # what is imported and allocated at first use
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad), lambda: side(task)

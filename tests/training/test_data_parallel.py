@@ -29,7 +29,8 @@ Trained = Callable[..., tuple[Record, dict[str, dict[int, float]], dict[str, tor
 def trained(tmp_path: Path) -> Trained:
     """Return a function from overrides to record, curves and last weights and buffers of a short run on digits.
 
-    A rounding error that moves one value past the kink of a ReLU is soon no small one, hence few updates.
+    A rounding error that moves one value past the kink of a ReLU is soon no small one, hence few updates, and tanh
+    where Adam blows it up sooner.
     """
 
     def make(*overrides: str) -> tuple[Record, dict[str, dict[int, float]], dict[str, torch.Tensor]]:

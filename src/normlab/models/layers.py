@@ -51,7 +51,7 @@ class SameConv2d(nn.Conv2d):
         if height <= min(self.stride[0], self.kernel_size[0]) and width <= min(self.stride[1], self.kernel_size[1]):
             # The kernel sees all of the image from its only place: a dense layer, which takes less time.
             seen = self.weight[:, :, top : top + height, left : left + width]
-            pixels, weights = (images.permute(0, 2, 3, 1).flatten(1) for images in (inputs, seen))
+            pixels, weights = (values.permute(0, 2, 3, 1).flatten(1) for values in (inputs, seen))
             return functional.linear(pixels, weights, self.bias)[:, :, None, None]
         # On a single row or column a stride has nothing to skip; given one, oneDNN leaves a part of the weights'
         # gradient in bfloat16 unset (PyTorch 2.13, CPU).
