@@ -15,7 +15,7 @@ from plain_networks import (
     with_channels_outermost,
     with_convolutions_of_one_place,
     with_pooling_after_relu,
-    with_sums_by_threads,
+    with_pytorchs_kernel,
 )
 from torch import nn
 
@@ -39,8 +39,10 @@ CHOICES = [
     Choice("channels innermost", "convnet", ("none", "slim"), undone=with_channels_outermost),
     Choice("dense where a kernel has one place", "deep_cnn", ("none",), undone=with_convolutions_of_one_place),
     Choice("pooling before ReLU", "convnet", ("none", "slim"), undone=with_pooling_after_relu),
-    Choice("copy before sums by threads", "deep_cnn", ("tf_layers",), 2, with_sums_by_threads),
-    Choice("copy before sums by threads", "convnet", ("slim",), 2, with_sums_by_threads),
+    Choice("normalizing rows", "deep_cnn", ("tf_layers",), undone=with_pytorchs_kernel),
+    Choice("normalizing rows", "convnet", ("slim",), undone=with_pytorchs_kernel),
+    Choice("normalizing rows", "deep_cnn", ("tf_layers",), 2, with_pytorchs_kernel),
+    Choice("normalizing rows", "convnet", ("slim",), 2, with_pytorchs_kernel),
     Choice("fused Adam", "deep_cnn", ("none",), undone_by=("optimizer.fused=false",)),
 ]
 

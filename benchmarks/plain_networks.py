@@ -21,13 +21,11 @@ class ConvolvedAnyway(SameConv2d):
         )
 
 
-class SummedByThreads(BatchNorm):
-    """Takes PyTorch's kernel for the layout that the input has."""
+class NormalizedByPyTorch(BatchNorm):
+    """Takes PyTorch's kernel, however few the channels."""
 
-    def _fused(self, inputs: Tensor, running_var: Tensor) -> Tensor:
-        return functional.batch_norm(
-            inputs, self.running_mean, running_var, self.weight, self.bias, True, self.momentum, self.eps
-        )
+    def normalize_with_batch_statistics(self, inputs: Tensor) -> Tensor:
+        return self._with_pytorchs_kernel(inputs)
 
 
 def with_channels_outermost(network: nn.Module) -> None:
@@ -48,10 +46,10 @@ def with_pooling_after_relu(network: nn.Module) -> None:
             network.stages[number] = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2))
 
 
-def with_sums_by_threads(network: nn.Module) -> None:
+def with_pytorchs_kernel(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, BatchNorm):
-            module.__class__ = SummedByThreads
+            module.__class__ = NormalizedByPyTorch
 
 
 def made_plain(network: nn.Module) -> None:
@@ -59,4 +57,4 @@ def made_plain(network: nn.Module) -> None:
     with_channels_outermost(network)
     with_convolutions_of_one_place(network)
     with_pooling_after_relu(network)
-    with_sums_by_threads(network)
+    with_pytorchs_kernel(network)

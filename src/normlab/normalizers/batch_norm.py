@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional
 
+from normlab.normalizers.channels_innermost import normalize_rows, suits_rows
 from normlab.normalizers.synchronized import normalize_over_processes
 
 AveragedVariance = Literal["unbiased", "biased", "fused"]
@@ -112,6 +113,13 @@ class BatchNorm(nn.Module):
             outputs, mean, variance, m = normalize_over_processes(inputs, self.weight, self.bias, self.eps)
             self._move_averages(inputs, mean, variance, m)
             return outputs
+        if suits_rows(inputs):
+            outputs, mean, variance = normalize_rows(inputs, self.weight, self.bias, self.eps)
+            self._move_averages(inputs, mean, variance, inputs.numel() // self.num_features)
+            return outputs
+        return self._with_pytorchs_kernel(inputs)
+
+    def _with_pytorchs_kernel(self, inputs: Tensor) -> Tensor:
         if not self._averages_biased_variance(inputs):
             return self._fused(inputs, self.running_var)
         # The kernel averages the unbiased variance, n/(n−1) times the biased one. Scaling its result by (n−1)/n turns
@@ -131,10 +139,6 @@ class BatchNorm(nn.Module):
         self.running_var.copy_((1 - self.momentum) * self.running_var + self.momentum * averaged)
 
     def _fused(self, inputs: Tensor, running_var: Tensor) -> Tensor:
-        # Where channels lie innermost, the threads of PyTorch's kernel for CPUs add up side by side in one line of
-        # cache, which takes up to ten times as long as a copy and the other kernel.
-        if inputs.is_cpu and torch.get_num_threads() > 1:
-            inputs = inputs.contiguous()
         return functional.batch_norm(
             inputs, self.running_mean, running_var, self.weight, self.bias, True, self.momentum, self.eps
         )
