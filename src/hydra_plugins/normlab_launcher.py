@@ -89,12 +89,17 @@ class PopulationLauncher(ProcessLauncher):
         super().__init__(workers)
         self.size = size
 
-    def outcomes(self, work: "Work", jobs: Iterable[DictConfig]) -> "list[Outcome]":
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Raises ConfigurationError where the size is out of range."""
         from normlab.config import ConfigurationError
-        from normlab.launching.populations import run_in_populations
 
         if self.size < 1:
             raise ConfigurationError(f"hydra.launcher.size={self.size} is out of range: choose at least 1")
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+
+    def outcomes(self, work: "Work", jobs: Iterable[DictConfig]) -> "list[Outcome]":
+        from normlab.launching.populations import run_in_populations
+
         return run_in_populations(work, jobs, self.size, *self.workers_and_places())
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from normlab.config import ConfigurationError, observations
 from normlab.data import BatchStream, DataError, Splits
-from normlab.data.preprocessing import fitted
+from normlab.data.preprocessing import Rotation, fitted, transformed
 from normlab.evaluation import Objective
 from normlab.inputs import samples
 from normlab.memory import keep_freed_memory
@@ -25,7 +25,7 @@ from normlab.normalizers import synchronize
 from normlab.schedules import Schedule, schedules
 
 Preprocess = Callable[[Tensor], Tensor]
-"""From uint8 images to what the network sees."""
+"""From the images of the splits to what the network sees."""
 
 Samples = Mapping[str, NDArray[np.generic]]
 """What the inputs of a run look like before and after preprocessing."""
@@ -54,7 +54,7 @@ def assemble(settings: Mapping[str, Any], local_rank: int = 0, like: Parts | Non
     Args:
         settings: the config as `normlab.config.validated` returns it.
         local_rank: this process's number among those of the run on this machine.
-        like: parts of a run that differs in its seed alone, whose data are taken.
+        like: parts of a run with the same data and preprocessing, which are taken from there.
 
     Raises:
         ConfigurationError: on a mistake in config or data.
@@ -111,8 +111,18 @@ def assemble(settings: Mapping[str, Any], local_rank: int = 0, like: Parts | Non
 
 def _data(settings: Mapping[str, Any], device: torch.device) -> tuple[Splits, Preprocess, Samples]:
     splits = Splits.of(_build(settings, "data")).to(device)
-    preprocess = fitted(_build(settings, "preprocessing"), splits.train)
-    return splits, preprocess, samples(_build(settings, "preprocessing"), preprocess, splits.train)
+    preprocessing = _build(settings, "preprocessing")
+    preprocess = fitted(preprocessing, splits.train)
+    pictured = samples(_build(settings, "preprocessing"), preprocess, splits.train)
+    if isinstance(preprocessing, Rotation):
+        # A product with a matrix of all pixels costs as much as an update of a small network.
+        return transformed(splits, preprocess), as_they_are, pictured
+    return splits, preprocess, pictured
+
+
+def as_they_are(images: Tensor) -> Tensor:
+    """Preprocess images that are preprocessed already."""
+    return images
 
 
 def _build(settings: Mapping[str, Any], group: str, **arguments: Any) -> Any:

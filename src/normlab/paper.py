@@ -18,6 +18,7 @@ ON_CPUS = {"deep_cnn": "processes", "mlp": "population", "convnet": "processes",
 (benchmarks/README.md)."""
 
 SEEDS = "seed=0,1,2,3,4"
+NO_REPORT = "hydra.sweeper.report=false"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,10 @@ class Part:
 
 
 def main() -> None:
-    """Make all experiments, or what is missing of them; exit status 1 where one of them did not end well."""
+    """Make all experiments, or what is missing of them; exit status 1 where one of them did not end well.
+
+    The report of one is built while the next is trained, of which there is always a part that leaves a core idle.
+    """
     parser = argparse.ArgumentParser(
         prog="normlab-paper",
         description="Every table and figure of the two tutorials over five seeds, in outputs/EXPERIMENT/report.",
@@ -42,14 +46,22 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="for all experiments, such as accelerator.threads=2")
     parser.add_argument("--output-root", type=Path, default=Path("outputs"), help="default: outputs")
     arguments = parser.parse_args()
-    parts = []
+    parts, reports = [], []
     for experiment in ON_CPUS:
         launcher = launcher_for(experiment, arguments.overrides)
-        parts.append(_made(experiment, launcher, arguments.output_root, arguments.overrides))
-        if parts[-1].status >= 128:  # stopped by a signal
-            sys.exit(parts[-1].status)
+        part = _made(experiment, launcher, arguments.output_root, arguments.overrides)
+        if part.status >= 128 or (part.status and part.new_runs + part.finished_before == 0):
+            sys.exit(part.status)  # stopped by a signal, or by a mistake that the others would repeat
+        parts.append(part)
+        reports.append(_report_begun(arguments.output_root / experiment))
+    for part, report in zip(parts, reports, strict=True):
+        try:
+            told, _ = report.communicate()
+        except KeyboardInterrupt:
+            sys.exit(130)
+        print(f"== {part.experiment}\n{told}", end="", flush=True)
     _print_where_the_time_went(parts)
-    sys.exit(max(min(part.status, 1) for part in parts))
+    sys.exit(int(any(part.status for part in parts) or any(report.returncode for report in reports)))
 
 
 def launcher_for(experiment: str, overrides: Sequence[str]) -> str:
@@ -62,8 +74,8 @@ def _made(experiment: str, launcher: str, root: Path, overrides: Sequence[str]) 
     print(f"== {experiment}", flush=True)
     before = _training_seconds(root / experiment)
     start = time.monotonic()
-    command = (f"experiment={experiment}", f"hydra/launcher={launcher}", SEEDS, f"output_root={root}", *overrides)
-    process = subprocess.Popen([sys.executable, "-m", "normlab", *command])
+    command = (f"experiment={experiment}", f"hydra/launcher={launcher}", SEEDS, f"output_root={root}", NO_REPORT)
+    process = subprocess.Popen([sys.executable, "-m", "normlab", *command, *overrides])
     while True:
         try:
             status = process.wait()
@@ -74,6 +86,12 @@ def _made(experiment: str, launcher: str, root: Path, overrides: Sequence[str]) 
     after = _training_seconds(root / experiment)
     new = [trained for run, trained in after.items() if run not in before]
     return Part(experiment, launcher, status, len(new), len(before), seconds, sum(new))
+
+
+def _report_begun(directory: Path) -> "subprocess.Popen[str]":
+    """Begin to build the report of an experiment, whose table the process prints at its end."""
+    command = [sys.executable, "-m", "normlab.report.command", str(directory)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def _training_seconds(directory: Path) -> dict[str, float]:

@@ -1,11 +1,13 @@
 """A sweep as a whole: what of it is missing, checked before the first run starts, and its result after the last one."""
 
+import json
 import logging
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 from normlab.config import experiment_directory, identity, run_directory, run_id
@@ -51,12 +53,15 @@ def check(planned: Sequence[PlannedRun]) -> None:
         return
     from normlab.assembly import assemble  # imports torch and Lightning, which a sweep without runs can do without
 
-    checked = set()
-    for run in planned:
-        variant = run_id({**identity(run.settings), "seed": 0}, run.choices)
-        if variant not in checked:
-            checked.add(variant)
-            assemble(run.settings)
+    variants = {run_id({**identity(run.settings), "seed": 0}, run.choices): run.settings for run in planned}
+
+    def data_of(settings: Mapping[str, Any]) -> str:
+        return json.dumps([settings[key] for key in ("data", "preprocessing", "accelerator")], sort_keys=True)
+
+    for _, alike in groupby(sorted(variants.values(), key=data_of), data_of):
+        parts = None
+        for settings in alike:
+            parts = assemble(settings, like=parts)
 
 
 def report(planned: Sequence[PlannedRun]) -> None:

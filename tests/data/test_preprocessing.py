@@ -22,6 +22,7 @@ from normlab.data.preprocessing import (
     Standardize,
     Unit,
     fitted,
+    transformed,
     unit_interval,
 )
 
@@ -298,3 +299,14 @@ def test_the_images_themselves_are_left_as_they_were(kind: type[Preprocessing], 
     fitted(kind(), train)(test.images)
     assert torch.equal(train.images, before[0])
     assert torch.equal(test.images, before[1])
+
+
+@every_kind
+def test_images_transformed_beforehand_are_those_of_a_batch_transformed_by_itself(kind: type[Preprocessing]) -> None:
+    source = digits()
+    preprocess = fitted(kind(), source.train)
+    beforehand = transformed(source, preprocess, size=100)
+    for name in ("train", "val", "test"):
+        split, seen = getattr(source, name), getattr(beforehand, name)
+        assert torch.equal(seen.labels, split.labels)
+        assert close(seen.images[150:214], preprocess(split.images[150:214]), 1e-4)

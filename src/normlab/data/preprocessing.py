@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from normlab.data.splits import Split
+from normlab.data.splits import Split, Splits
 
 
 def unit_interval(images: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class MinMax(_Elementwise):
         return self
 
 
-class _Rotation:
+class Rotation:
     """x' = (x − mean) · forward, over flattened features; a subclass says what the matrix and its inverse are."""
 
     mean: Tensor
@@ -101,7 +101,7 @@ class _Rotation:
         return (features.flatten(start_dim=1) @ self.backward + self.mean).view_as(features)
 
 
-class PCA(_Rotation):
+class PCA(Rotation):
     """Centred features turned onto their principal axes, largest variance first; none is dropped."""
 
     def fit(self, features: Tensor) -> "PCA":
@@ -110,7 +110,7 @@ class PCA(_Rotation):
         return self
 
 
-class ZCA(_Rotation):
+class ZCA(Rotation):
     """Whitening that stays closest to the input (Bell and Sejnowski, 1997): axes · (variances + eps)^−½ · axesᵀ.
 
     Args:
@@ -140,3 +140,13 @@ def fitted(preprocessing: Preprocessing, train: Split) -> Callable[[Tensor], Ten
         return unit_interval  # nothing to fit, for which the whole split would be made floating-point
     preprocessing.fit(unit_interval(train.images))
     return lambda images: preprocessing.transform(unit_interval(images))
+
+
+def transformed(splits: Splits, preprocess: Callable[[Tensor], Tensor], size: int = 1_000) -> Splits:
+    """Return the splits with what the network sees in place of their uint8 images, preprocessed `size` at a time."""
+    return Splits(
+        *(
+            Split(torch.cat([preprocess(images) for images in torch.split(split.images, size)]), split.labels)
+            for split in (splits.train, splits.val, splits.test)
+        )
+    )
