@@ -265,6 +265,13 @@ def test_a_paired_comparison_of_five_seeds_is_what_one_works_out_by_hand() -> No
     assert found.improvement == 15 / 25
 
 
+def test_differences_that_cancel_have_a_mean_of_nothing_even_where_floats_round() -> None:
+    ours, theirs = [0.217, 0.422, 0.029], [0.422, 0.029, 0.217]
+
+    assert np.subtract(ours, theirs).mean() != 0
+    assert compare_pairs(ours, theirs, higher_is_better=True).difference == 0
+
+
 def test_pairing_finds_what_is_lost_in_the_spread_between_seeds() -> None:
     ours, theirs = [1.1, 5.1, 9.0, 13.2], [1.0, 5.0, 8.9, 13.0]
     with_pairs, without = compare_pairs(ours, theirs, True), compare_unpaired(ours, theirs, True)

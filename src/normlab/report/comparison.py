@@ -34,12 +34,15 @@ def compare_pairs(variant: ArrayLike, baseline: ArrayLike, higher_is_better: boo
     ours, theirs = np.asarray(variant, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
     differences = np.sort(ours - theirs)
     deviation = differences.std(ddof=1) if len(differences) > 1 else math.nan
+    difference = float(differences.mean())
+    if abs(difference) <= ROUNDING * np.abs([ours, theirs]).max():
+        difference = 0.0  # the rest that is left where differences cancel
     return Comparison(
         n=len(differences),
         paired=True,
-        difference=float(differences.mean()),
+        difference=difference,
         interval=interval_of(differences),
-        effect=_ratio(differences.mean(), deviation),
+        effect=_ratio(difference, deviation),
         improvement=probability_of_improvement(ours, theirs, higher_is_better),
     )
 
