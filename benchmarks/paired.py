@@ -34,6 +34,19 @@ def in_turn(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, 
     return found
 
 
+def working(sides: Mapping[str, Callable[[], float]]) -> dict[str, Callable[[], float]]:
+    """Call every side once, untimed; return those that do not raise, and say of the others why they are left out."""
+    found = {}
+    for name, side in sides.items():
+        try:
+            side()
+        except Exception as error:
+            print(f"{name} FAILED, and is left out: {type(error).__name__}: {error}", flush=True)
+        else:
+            found[name] = side
+    return found
+
+
 def ratio(over: Sequence[float], under: Sequence[float]) -> str:
     """Return "median (min – max)" of the ratios round by round."""
     return spread([one / other for one, other in zip(over, under, strict=True)])

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 from loop_by_hand import loop_by_hand, settings_for
-from paired import in_turn, print_machine, ratio, rounds_asked_for
+from paired import in_turn, print_machine, ratio, rounds_asked_for, working
 
 from normlab.sweep import PlannedRun
 from normlab.together import run_together
@@ -81,6 +81,8 @@ def main() -> None:
     print(f"experiment  normalizer     seeds threads  together   one loop   ratio, of {rounds}  goal")
     for case in ON_GPU if on_gpu else ON_CPU:
         sides = {"together": lambda case=case: together(case, case.seeds), "loop": lambda case=case: alone(case)}
+        if len(working(sides)) < len(sides):
+            continue
         found = in_turn(sides, rounds)
         ours, by_hand = (statistics.median(speeds) for speeds in found.values())
         told = ratio(found["together"], found["loop"])
