@@ -63,6 +63,16 @@ def test_gradients_match_finite_differences() -> None:
     assert torch.autograd.gradcheck(outputs, (inputs, weight, bias))
 
 
+def test_a_second_derivative_is_refused_and_not_wrong() -> None:
+    inputs = channels_innermost(3, 2, 2, 3).requires_grad_()
+    (gradient,) = torch.autograd.grad(
+        normalize_rows(inputs, None, None, 1e-3)[0].pow(3).sum(), inputs, create_graph=True
+    )
+
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()  # type: ignore[no-untyped-call]
+
+
 @pytest.mark.parametrize("averaged_variance", ["unbiased", "biased", "fused"])
 def test_the_layer_takes_the_same_path_of_training_as_with_channels_outermost(averaged_variance: str) -> None:
     layers = [BatchNorm(6, averaged_variance=averaged_variance).double() for _ in range(2)]  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 CHANNELS_OF_A_VECTOR = 16
 """Channels, of which PyTorch's kernel takes a multiple at once, and each of the others by itself."""
@@ -65,6 +66,7 @@ class _NormalizeRows(torch.autograd.Function):
         ctx.save_for_backward(features, weight, mean, variance)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
         inputs, weight, mean, variance = ctx.saved_tensors
         dy, channels = _rows(gradient), inputs.shape[1]
