@@ -46,20 +46,26 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="for all experiments, such as accelerator.threads=2")
     parser.add_argument("--output-root", type=Path, default=Path("outputs"), help="default: outputs")
     arguments = parser.parse_args()
-    parts, reports = [], []
-    for experiment in ON_CPUS:
-        launcher = launcher_for(experiment, arguments.overrides)
-        part = _made(experiment, launcher, arguments.output_root, arguments.overrides)
-        if part.status >= 128 or (part.status and part.new_runs + part.finished_before == 0):
-            sys.exit(part.status)  # stopped by a signal, or by a mistake that the others would repeat
-        parts.append(part)
-        reports.append(_report_begun(arguments.output_root / experiment))
-    for part, report in zip(parts, reports, strict=True):
-        try:
+    parts: list[Part] = []
+    reports: list[subprocess.Popen[str]] = []
+    try:
+        for experiment in ON_CPUS:
+            launcher = launcher_for(experiment, arguments.overrides)
+            part = _made(experiment, launcher, arguments.output_root, arguments.overrides)
+            if part.status < 0:  # a signal ended it before it listened to any
+                sys.exit(128 - part.status)
+            if part.status >= 128 or (part.status and part.new_runs + part.finished_before == 0):
+                sys.exit(part.status)  # stopped by a signal, or by a mistake that the others would repeat
+            parts.append(part)
+            reports.append(_report_begun(arguments.output_root / experiment))
+        for part, report in zip(parts, reports, strict=True):
             told, _ = report.communicate()
-        except KeyboardInterrupt:
-            sys.exit(130)
-        print(f"== {part.experiment}\n{told}", end="", flush=True)
+            print(f"== {part.experiment}\n{told}", end="", flush=True)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        for report in reports:
+            report.kill()  # where it has not ended by itself
     _print_where_the_time_went(parts)
     sys.exit(int(any(part.status for part in parts) or any(report.returncode for report in reports)))
 
@@ -91,7 +97,8 @@ def _made(experiment: str, launcher: str, root: Path, overrides: Sequence[str]) 
 def _report_begun(directory: Path) -> "subprocess.Popen[str]":
     """Begin to build the report of an experiment, whose table the process prints at its end."""
     command = [sys.executable, "-m", "normlab.report.command", str(directory)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    # In a session of its own, so that Ctrl-C reaches this process alone, which then ends it.
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def _training_seconds(directory: Path) -> dict[str, float]:
