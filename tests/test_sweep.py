@@ -33,10 +33,8 @@ def test_every_variant_is_built_once_and_each_preprocessing_fitted_once(monkeypa
     )
     assert built.count("MLP") == 6
     assert built.count("small_digits") == 2
-    assert (built.count("ZCA"), built.count("Center")) == (
-        2,
-        2,
-    )  # of the training images, and of a cloud for the report
+    # Once for the training images, and once for the cloud that the report pictures.
+    assert (built.count("ZCA"), built.count("Center")) == (2, 2)
 
 
 def test_a_mistake_in_one_variant_is_told_though_another_shares_its_data() -> None:
