@@ -16,8 +16,8 @@ from pathlib import Path
 
 from paired import cost, print_machine
 
-from normlab.composing import composed
-from normlab.config import run_id
+from normlab.config.checks import run_id
+from normlab.config.compose import composed
 
 UPDATES = (10, 100, 1_000, 10_000)
 FINISHED_RUNS = (1, 10, 100, 1_000)

@@ -16,7 +16,7 @@ import torch
 from loop_by_hand import loop_by_hand, settings_for
 from paired import in_turn, print_machine, ratio, working
 
-from normlab.run import run
+from normlab.training.run import run
 
 NETWORKS = {"mlp": ("batch_norm_1d", 5_000), "convnet": ("slim", 2_000), "deep_cnn": ("tf_layers", 400)}
 """Experiment → normalizer, and updates of one timing."""

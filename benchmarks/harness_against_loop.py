@@ -1,8 +1,9 @@
 """What the harness costs: updates per second of whole runs against a loop written by hand, in one process, in turn.
 
 Both sides train the same network on the same batches with the same optimizer and threads, and observe the same at
-the same updates, as the shipped experiments do. The run is one of `normlab.run.run`, its `seconds` as recorded: with
-record, loggers and checkpoints. The loop prints and keeps nothing. A ratio of 1 means that the harness costs nothing.
+the same updates, as the shipped experiments do. The run is one of `normlab.training.run.run`, its `seconds` as
+recorded: with record, loggers and checkpoints. The loop prints and keeps nothing. A ratio of 1 means that the harness
+costs nothing.
 
 Command: python benchmarks/harness_against_loop.py (about 13 minutes on one core)
 """
@@ -13,7 +14,7 @@ import tempfile
 from loop_by_hand import loop_by_hand, settings_for
 from paired import in_turn, print_machine, ratio, rounds_asked_for
 
-from normlab.run import run
+from normlab.training.run import run
 
 NETWORKS = {"deep_cnn": ("tf_layers", 400), "convnet": ("slim", 2000), "mlp": ("batch_norm_1d", 10_000)}
 """Experiment → normalizer beside none, and updates of one timing, of which the share observed is the experiment's."""

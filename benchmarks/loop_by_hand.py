@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normlab.assembly import Parts, assemble
-from normlab.composing import composed
+from normlab.config.compose import composed
 from normlab.data import Split
-from normlab.normalizer_statistics import normalizer_statistics
+from normlab.measurements.normalizer_statistics import normalizer_statistics
+from normlab.training.build import Parts, assemble
 
 Settings = tuple[dict[str, Any], dict[str, Any]]
-"""What `normlab.run.run` takes."""
+"""What `normlab.training.run.run` takes."""
 
 UNOBSERVED = tuple(f"observe.{name}=null" for name in ("val", "train_batch", "test_batch", "normalizers"))
 """Overrides after which the experiments measure nothing while they train."""

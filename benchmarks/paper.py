@@ -21,8 +21,8 @@ from loop_by_hand import loop_by_hand, score, score_split
 from paired import cost, print_machine
 from plain_networks import made_plain
 
-from normlab.assembly import assemble
-from normlab.composing import composed
+from normlab.config.compose import composed
+from normlab.training.build import assemble
 
 SEEDS = 5
 THREADS = torch.get_num_threads()
@@ -71,7 +71,7 @@ def main() -> None:
         print(f"{experiment:<19} {of_plain:>15.0f}  {of_ours:>26.0f}", flush=True)
     print(f"{'all':<19} {plain:>15.0f}  {ours:>26.0f}")
     with tempfile.TemporaryDirectory() as place:
-        seconds, _ = cost(Path(place), sys.executable, "-c", "from normlab.paper import main; main()")
+        seconds, _ = cost(Path(place), sys.executable, "-c", "from normlab.commands.paper import main; main()")
     print(f"normlab-paper: {seconds:.0f} s, {seconds / plain:.2f} and {seconds / ours:.2f} of these")
 
 

@@ -20,7 +20,7 @@ from hydra.utils import instantiate
 from own_process import OwnProcess, Task
 from paired import in_turn, print_machine, ratio, rounds_asked_for
 
-from normlab.composing import composed
+from normlab.config.compose import composed
 from normlab.data import Splits
 
 NETWORKS = {"deep_cnn": ("tf_layers", 150), "convnet": ("slim", 800), "mlp": ("batch_norm_1d", 4000)}

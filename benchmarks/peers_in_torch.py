@@ -15,8 +15,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from normlab.assembly import Parts, assemble
-from normlab.run import run
+from normlab.training.build import Parts, assemble
+from normlab.training.run import run
 
 sys.modules["tensorflow"] = None  # type: ignore[assignment]  # tensorboard would import it where it is installed
 

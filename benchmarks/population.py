@@ -15,8 +15,8 @@ import torch
 from loop_by_hand import loop_by_hand, settings_for
 from paired import in_turn, print_machine, ratio, rounds_asked_for, working
 
-from normlab.sweep import PlannedRun
-from normlab.together import run_together
+from normlab.population.run import run_together
+from normlab.sweeps.plan import PlannedRun
 
 
 class Case(NamedTuple):

@@ -17,9 +17,9 @@ from typing import Any
 import yaml
 from paired import cost, print_machine
 
-from normlab.composing import composed
-from normlab.config import run_id
-from normlab.records import Record, RunDirectory
+from normlab.config.checks import run_id
+from normlab.config.compose import composed
+from normlab.runs.record import Record, RunDirectory
 
 POINTS = range(100, 10_001, 100)
 VARIANTS = 10
@@ -41,7 +41,7 @@ def leave(place: Path, config: dict[str, Any], choices: dict[str, str], end: flo
     directory = RunDirectory(place / "runs" / run_id(config, choices))
     directory.path.mkdir(parents=True)
     directory.config.write_text(yaml.safe_dump(config))
-    directory.log.write_text("INFO normlab.run: something happened\n" * 50)
+    directory.log.write_text("INFO normlab.training.run: something happened\n" * 50)
     rows = []
     for step in POINTS:
         height = end * (1 - 0.5 ** (step / 500))
@@ -77,7 +77,7 @@ if __name__ == "__main__":
         make_runs(place, arguments.runs)
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         print_machine("matplotlib", "pandas", "scipy")
-        seconds, megabytes = cost(Path(temporary), sys.executable, "-m", "normlab.report.command", str(place))
+        seconds, megabytes = cost(Path(temporary), sys.executable, "-m", "normlab.commands.report", str(place))
         print(f"report of {arguments.runs} runs: {seconds:.1f} s, {megabytes:.0f} MB")
         page = place / "report" / "index.html"
         print(f"its page: {page.stat().st_size / 1e6:.1f} MB")

@@ -69,7 +69,7 @@ def curves(tree: Path, outputs: Path, experiment: str, steps: int) -> dict[str, 
 
 
 def identify(record: dict[str, dict[str, str]]) -> str:
-    """Return what tells a run of an experiment from the others at any commit; run ids may change from one to the next."""
+    """Return what tells a run from the others of its experiment at any commit, since run ids may change."""
     return f"{record['seed']} {record['environment']['precision']} {json.dumps(record['choices'], sort_keys=True)}"
 
 

@@ -1,6 +1,6 @@
 """The shipped choices of each config group, so that tests cover a new one without being told of it."""
 
-from normlab.composing import config_directory
+from normlab.config.compose import config_directory
 
 
 def choices_of(group: str) -> list[str]:

@@ -13,8 +13,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from normlab.launching.jobs import Work
-    from normlab.launching.workers import Outcome
+    from normlab.sweeps.jobs import Work
+    from normlab.sweeps.workers import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ class OutcomeLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Raises SystemExit where Ctrl-C or SIGTERM ended it, ConfigurationError where jobs cannot be started."""
-        from normlab.config import ConfigurationError
-        from normlab.launching.jobs import composed_jobs, job_return, work_of
+        from normlab.config.checks import ConfigurationError
+        from normlab.sweeps.jobs import composed_jobs, job_return, work_of
 
         if int(os.environ.get("WORLD_SIZE", 1)) > 1:
             raise ConfigurationError(
@@ -62,13 +62,13 @@ class ProcessLauncher(OutcomeLauncher):
         self.workers = workers
 
     def outcomes(self, work: "Work", jobs: Iterable[DictConfig]) -> "list[Outcome]":
-        from normlab.launching.workers import run_in_processes
+        from normlab.sweeps.workers import run_in_processes
 
         return run_in_processes(work, jobs, *self.workers_and_places())
 
     def workers_and_places(self) -> tuple[int, list[dict[str, str]]]:
         """Return how many workers there are, and what the environment of each says of the GPUs that it is to use."""
-        from normlab.launching.jobs import gpus_for_workers, runs_at_once
+        from normlab.sweeps.jobs import gpus_for_workers, runs_at_once
 
         accelerator = self.config.accelerator
         places = [{"CUDA_VISIBLE_DEVICES": gpus} for gpus in gpus_for_workers(accelerator.kind, accelerator.processes)]
@@ -91,14 +91,14 @@ class PopulationLauncher(ProcessLauncher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Raises ConfigurationError where the size is out of range."""
-        from normlab.config import ConfigurationError
+        from normlab.config.checks import ConfigurationError
 
         if self.size < 1:
             raise ConfigurationError(f"hydra.launcher.size={self.size} is out of range: choose at least 1")
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def outcomes(self, work: "Work", jobs: Iterable[DictConfig]) -> "list[Outcome]":
-        from normlab.launching.populations import run_in_populations
+        from normlab.population.launch import run_in_populations
 
         return run_in_populations(work, jobs, self.size, *self.workers_and_places())
 
@@ -132,12 +132,12 @@ class SubmititLauncher(OutcomeLauncher):
         self.parameters = parameters
 
     def outcomes(self, work: "Work", jobs: Iterable[DictConfig]) -> "list[Outcome]":
-        from normlab.config import extra
-        from normlab.launching.jobs import runs_at_once
+        from normlab.config.checks import extra
+        from normlab.sweeps.jobs import runs_at_once
 
         with extra("slurm"):
-            from normlab.launching.cluster_jobs import run_as_jobs
-            from normlab.launching.clusters import cluster_named
+            from normlab.sweeps.clusters import cluster_named
+            from normlab.sweeps.slurm_jobs import run_as_jobs
 
         cluster = cluster_named(self.cluster, self.folder, self.max_num_timeout, self.parameters)
         return run_as_jobs(work, jobs, cluster, self.at_once or runs_at_once(self.config.accelerator.processes))
@@ -158,10 +158,10 @@ class RayLauncher(OutcomeLauncher):
         self.num_gpus = num_gpus
 
     def outcomes(self, work: "Work", jobs: Iterable[DictConfig]) -> "list[Outcome]":
-        from normlab.config import extra
+        from normlab.config.checks import extra
 
         with extra("ray"):
-            from normlab.launching.ray_tasks import run_as_tasks
+            from normlab.sweeps.ray_tasks import run_as_tasks
 
         num_cpus = self.num_cpus or self.config.accelerator.processes
         return run_as_tasks(work, jobs, self.address, num_cpus, self.num_gpus)

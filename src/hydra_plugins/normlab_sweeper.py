@@ -15,7 +15,7 @@ from hydra.core.utils import JobStatus
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-    from normlab.sweep import PlannedRun
+    from normlab.sweeps.plan import PlannedRun
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +57,8 @@ class AblationSweeper(BasicSweeper):
 
     def planned(self, jobs: Iterable[Sequence[str]]) -> "list[PlannedRun]":
         """Return the run of each job, which is a list of overrides. Raises ConfigurationError."""
-        from normlab.composing import settings_of
-        from normlab.sweep import PlannedRun
+        from normlab.config.compose import settings_of
+        from normlab.sweeps.plan import PlannedRun
 
         assert self.config is not None
         assert self.hydra_context is not None
@@ -67,10 +67,10 @@ class AblationSweeper(BasicSweeper):
 
     def launched(self, batches: "Sequence[Sequence[PlannedRun]]") -> SystemExit | None:
         """Run what is missing, batch by batch; return what ended it early, if Ctrl-C or SIGTERM did."""
-        from normlab.config import ConfigurationError
-        from normlab.progress import telling
-        from normlab.stopping import StopRequest
-        from normlab.sweep import check
+        from normlab.config.checks import ConfigurationError
+        from normlab.processes.stopping import StopRequest
+        from normlab.sweeps.plan import check
+        from normlab.sweeps.progress import telling
 
         missing = [[run for run in batch if run.is_missing] for batch in batches]
         left = [*chain(*missing)]
@@ -99,8 +99,8 @@ class AblationSweeper(BasicSweeper):
 
     def conclude(self, planned: "Sequence[PlannedRun]", stopped: SystemExit | None) -> None:
         """Report, unless the sweep was stopped; then end as `sweep` says where it was, or runs are left to do."""
-        from normlab.config import ConfigurationError
-        from normlab.sweep import left_to_do, report
+        from normlab.config.checks import ConfigurationError
+        from normlab.sweeps.plan import left_to_do, report
 
         if stopped is None and self.report:
             report(planned)
@@ -145,11 +145,11 @@ class SearchSweeper(AblationSweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Make the trials that are missing, print the table and the best trial. Raises as the sweep of all does."""
-        from normlab.config import extra
-        from normlab.launching.jobs import runs_at_once
+        from normlab.config.checks import extra
+        from normlab.sweeps.jobs import runs_at_once
 
         with extra("optuna"):
-            from normlab.search import Search
+            from normlab.sweeps.search import Search
 
         assert self.config is not None
         search = Search(self.parsed(arguments), self.storage, self.sampler, self.n_trials)

@@ -46,7 +46,7 @@ def test_a_mistake_in_the_config_ends_in_one_message_that_does_not_wait_for_torc
     assert message in finished.stderr
     assert "Traceback" not in finished.stderr
     assert not (tmp_path / "outputs").exists()
-    assert "normlab.config" in imported(finished.stderr)
+    assert "normlab.config.checks" in imported(finished.stderr)
     assert not imported(finished.stderr) & {"torch", "pytorch_lightning", "numpy", "pandas"}
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from normlab.composing import composed
-from normlab.config import ConfigurationError
-from normlab.records import Record
-from normlab.run import RunFailedError, run
+from normlab.config.checks import ConfigurationError
+from normlab.config.compose import composed
+from normlab.runs.record import Record
+from normlab.training.run import RunFailedError, run
 
 from .conftest import Command, processes_in, record_of, wait_for
 from .test_resume import started

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from normlab.ownership import owner_of
+from normlab.runs.ownership import owner_of
 
 from .conftest import WITHOUT_REPORT, record_of
 

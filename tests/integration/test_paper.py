@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from normlab.paper import ON_CPUS
+from normlab.commands.paper import ON_CPUS
 
-PAPER = (sys.executable, "-c", "from normlab.paper import main; main()")
+PAPER = (sys.executable, "-c", "from normlab.commands.paper import main; main()")
 
 
 def paper(place: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

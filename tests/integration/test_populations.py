@@ -87,7 +87,7 @@ def test_a_population_that_is_killed_or_stopped_goes_on_to_the_same_end(
 def test_the_paper_is_made_by_one_command_that_tells_where_the_time_went(
     tmp_path: Path, runs: Callable[[str], list[Path]]
 ) -> None:
-    command = [sys.executable, "-c", "from normlab.paper import main; main()"]
+    command = [sys.executable, "-c", "from normlab.commands.paper import main; main()"]
     overrides = ["data=digits", "steps=4", "hydra.sweeper.report=false"]
     for new in ("60", "0"):
         told = subprocess.run([*command, *overrides], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import pytest
 
 from normlab.report.analysis import analyse
-from normlab.report.collect import load
 from normlab.report.figures.drawing import DOUBLE, SINGLE, Figure, canvas, save, style
+from normlab.report.load import load
 from normlab.report.page.rendering import write_page
 
 from ..report.made_runs import make_ablation, make_run

@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 import pandas as pd
 import pytest
 
-from normlab.report.building import build
-from normlab.report.collect import Run, load
+from normlab.report.build import build
+from normlab.report.load import Run, load
 from normlab.training.loggers import RunTensorBoardLogger, hyperparameters_of
 
 from ..report.made_runs import make_ablation, make_run

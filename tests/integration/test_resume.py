@@ -22,7 +22,7 @@ OFTEN = "import normlab.training.checkpoints as c; c.SHORTEST_INTERVAL_SECONDS =
 
 
 def started(tmp_path: Path, *arguments: str) -> "subprocess.Popen[str]":
-    program = f"{OFTEN}from normlab.app import main; main()"
+    program = f"{OFTEN}from normlab.commands.run import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
         cwd=tmp_path,
@@ -132,7 +132,7 @@ def test_a_sweep_whose_driver_is_asked_to_stop_leaves_no_worker_behind_and_can_b
 
 
 def is_owned(run: Path) -> bool:
-    from normlab.ownership import owner_of
+    from normlab.runs.ownership import owner_of
 
     return owner_of(run) is not None
 

@@ -9,7 +9,7 @@ from .conftest import Command
 
 
 def status(place: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    program = "from normlab.status import main; main()"
+    program = "from normlab.commands.status import main; main()"
     return subprocess.run(
         [sys.executable, "-c", program, *arguments], cwd=place, capture_output=True, text=True, check=False
     )
@@ -36,6 +36,6 @@ def test_a_place_without_runs_is_told(tmp_path: Path) -> None:
 
 
 def test_it_imports_no_torch() -> None:
-    program = "import sys, normlab.status; print({'torch', 'pytorch_lightning', 'hydra'} & set(sys.modules))"
+    program = "import sys, normlab.commands.status; print({'torch', 'pytorch_lightning', 'hydra'} & set(sys.modules))"
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert told.stdout == "set()\n"

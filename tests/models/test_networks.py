@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from normlab.config.schema import register_schema
 from normlab.models import MLP, ConvNet, DeepCNN, GlorotUniform, initialize
 from normlab.models.convnet import activated_and_pooled
 from normlab.models.layers import ACTIVATIONS, Block, NormalizerFactory, named_normalizers
 from normlab.normalizers import BatchNorm
 from normlab.randomness import generator
-from normlab.schema import register_schema
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 SHIPPED = ("none", "batch", "formula", "slim", "tf_layers", "tf_nn", "batch_norm_1d")

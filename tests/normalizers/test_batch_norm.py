@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from normlab.config.schema import register_schema
 from normlab.normalizers import BatchNorm, BatchNormByFormula
 from normlab.randomness import generator
-from normlab.schema import register_schema
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 FEATURES = 3

@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from normlab.assembly import assemble
-from normlab.composing import composed
+from normlab.config.compose import composed
 from normlab.models.layers import named_normalizers
 from normlab.normalizers import BatchNorm, BatchNormByFormula
+from normlab.training.build import assemble
 
 from ..choices import choices_of
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from normlab.config import run_id
-from normlab.records import Record, RunDirectory, Status
+from normlab.config.checks import run_id
+from normlab.runs.record import Record, RunDirectory, Status
 
 Curves = Mapping[str, Mapping[int, float]]
 """Name → {step: value}."""

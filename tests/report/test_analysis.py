@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from normlab.records import RunDirectory, Status
 from normlab.report.ablation import Ablation, Variant, higher_is_better
 from normlab.report.analysis import Options, analyse
-from normlab.report.collect import load
 from normlab.report.comparison import compare_pairs, compare_unpaired, holm, paired_p, unpaired_p
+from normlab.report.load import load
 from normlab.report.statistics import interval_of
+from normlab.runs.record import RunDirectory, Status
 from tests.report.made_runs import make_ablation, make_run
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from normlab.composing import composed
-from normlab.config import run_id
-from normlab.records import Record, RunDirectory
-from normlab.report.collect import load
+from normlab.config.checks import run_id
+from normlab.config.compose import composed
 from normlab.report.commands import commands
+from normlab.report.load import load
+from normlab.runs.record import Record, RunDirectory
 
 
 def leave_run(root: Path, *overrides: str) -> str:

@@ -17,10 +17,8 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure as Canvas
 from matplotlib.text import Text
 
-from normlab.records import RunDirectory
 from normlab.report.ablation import Ablation, Cell, Variant
 from normlab.report.analysis import analyse
-from normlab.report.collect import Results, load
 from normlab.report.figures import draw
 from normlab.report.figures.curves import curves
 from normlab.report.figures.drawing import GREYS, Drawn, Figure, looks, save, style
@@ -32,7 +30,9 @@ from normlab.report.figures.preprocessing import preprocessing
 from normlab.report.figures.running_statistics import running_statistics
 from normlab.report.figures.selection import select
 from normlab.report.figures.sensitivity import sensitivity
+from normlab.report.load import Results, load
 from normlab.report.statistics import summarize
+from normlab.runs.record import RunDirectory
 from tests.report.made_runs import make_ablation, make_run
 
 PUBLISHED = {"tf_nn": {"val/accuracy": 0.95, "curves": {"val/accuracy": {"20": 0.5, "60": 0.9}}}}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from normlab.report.analysis import analyse
-from normlab.report.collect import load
 from normlab.report.figures.drawing import Figure
+from normlab.report.load import load
 from normlab.report.page.rendering import write_page
 
 from .made_runs import make_ablation, make_run

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from normlab.report.analysis import Options, analyse
-from normlab.report.collect import load
 from normlab.report.latex import escaped, latex
+from normlab.report.load import load
 from normlab.report.markdown import markdown
 from normlab.report.ranking import ranking, that_fit
 from normlab.report.tables import tidy

@@ -18,8 +18,8 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout  # type: ignore[
 from tensorboard.util.tensor_util import make_ndarray  # type: ignore[import-untyped]
 
 from normlab.report.analysis import analyse
-from normlab.report.collect import load
 from normlab.report.figures.drawing import Figure
+from normlab.report.load import load
 from normlab.report.tensorboard.events import LONGEST_SLUG, MOST_VARIANTS, slugs_of, write_events
 
 from .made_runs import make_ablation, make_run

@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 
 from normlab.report.analysis import analyse
-from normlab.report.collect import load
+from normlab.report.load import load
 from normlab.report.terminal import print_report
 
 from .made_runs import make_run

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from normlab.config import identity
+from normlab.config.checks import identity
 from normlab.report.variants import Label, baseline_from, flat, in_order, labels_of, name_of, number, partner
 
 of_every_case = settings(deadline=None, max_examples=100)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from normlab.records import RunDirectory
+from normlab.runs.record import RunDirectory
 from normlab.training.checkpoints import keep, latest
 
 

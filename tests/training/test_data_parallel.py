@@ -10,12 +10,12 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
-from normlab.assembly import assemble
-from normlab.composing import composed
-from normlab.config import ConfigurationError, run_directory
-from normlab.records import Record, RunDirectory
-from normlab.run import run
+from normlab.config.checks import ConfigurationError, run_directory
+from normlab.config.compose import composed
+from normlab.runs.record import Record, RunDirectory
+from normlab.training.build import assemble
 from normlab.training.checkpoints import latest
+from normlab.training.run import run
 
 from ..integration.conftest import curves_of
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from normlab.composing import composed
-from normlab.run import run
-from normlab.sweep import PlannedRun
-from normlab.together import run_together
+from normlab.config.compose import composed
+from normlab.population.run import run_together
+from normlab.sweeps.plan import PlannedRun
+from normlab.training.run import run
 
 from ..integration.conftest import curves_of
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from normlab.assembly import assemble
-from normlab.composing import composed
-from normlab.evaluation import in_passes, score
-from normlab.records import RunDirectory
-from normlab.run import run
+from normlab.config.compose import composed
+from normlab.measurements.scores import in_passes, score
+from normlab.runs.record import RunDirectory
+from normlab.training.build import assemble
+from normlab.training.run import run
 
 from ..integration.conftest import curves_of
 

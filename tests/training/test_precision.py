@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from normlab.composing import composed
-from normlab.records import RunDirectory
-from normlab.run import RunInterrupted, run
+from normlab.config.compose import composed
+from normlab.runs.record import RunDirectory
 from normlab.training.observers import Observer
+from normlab.training.run import RunInterrupted, run
 
 # A perceptron, because CPUs take some thirty times as long for convolutions in float16.
 RUN = ("data=digits", "model=mlp", "normalizer=tf_nn", "optimizer=adam", "accelerator.kind=cpu", "steps=60")

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional
 
-from normlab.normalizers.channels_innermost import normalize_rows, suits_rows
+from normlab.normalizers.channels_last import normalize_rows, suits_rows
 from normlab.normalizers.synchronized import normalize_over_processes
 
 AveragedVariance = Literal["unbiased", "biased", "fused"]

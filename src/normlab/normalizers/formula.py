@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from normlab.collectives import summed
 from normlab.normalizers.batch_norm import BatchNorm
+from normlab.processes.collectives import summed
 
 
 class BatchNormByFormula(BatchNorm):

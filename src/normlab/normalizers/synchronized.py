@@ -7,7 +7,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from normlab.collectives import sum_in_place
+from normlab.processes.collectives import sum_in_place
 
 
 def synchronize(network: nn.Module) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from normlab.report.collect import Results, Run
 from normlab.report.comparison import Comparison
+from normlab.report.load import Results, Run
 from normlab.report.statistics import Reach, Reproduction, Summary
 from normlab.report.variants import Label
 

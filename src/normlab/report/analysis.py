@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from normlab.report.ablation import Ablation, Cell, Variant, higher_is_better
-from normlab.report.collect import Results, Run
 from normlab.report.headline import headline
+from normlab.report.load import Results, Run
 from normlab.report.pairing import compare
 from normlab.report.statistics import Reproduction, area_under_curve, reach, reproduction, summarize
 from normlab.report.variants import Label, baseline_from, in_order, name_of

@@ -9,9 +9,9 @@ from typing import Any
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from normlab.composing import composed
-from normlab.config import ConfigurationError, identity
-from normlab.report.collect import Run
+from normlab.config.checks import ConfigurationError, identity
+from normlab.config.compose import composed
+from normlab.report.load import Run
 
 
 def commands(runs: Sequence[Run]) -> dict[str, str]:

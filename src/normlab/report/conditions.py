@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from normlab.report.collect import Run
-from normlab.report.shown import counted
+from normlab.report.formatting import counted
+from normlab.report.load import Run
 
 CONDITIONS = ("precision", "device", "threads")
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from normlab.report.ablation import Ablation, Variant
 from normlab.report.conditions import conditions, conditions_in_words
+from normlab.report.formatting import NOTHING, decimal, interval, probability, signed
 from normlab.report.ranking import ranking
-from normlab.report.shown import NOTHING, decimal, interval, probability, signed
 from normlab.report.statistics import Summary
 from normlab.report.variants import name_of
 

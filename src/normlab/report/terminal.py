@@ -10,8 +10,8 @@ from rich.table import Table
 
 from normlab.report.ablation import Ablation, Variant
 from normlab.report.conditions import conditions_in_words
+from normlab.report.formatting import NOTHING, decimal, probability, signed
 from normlab.report.ranking import that_fit
-from normlab.report.shown import NOTHING, decimal, probability, signed
 from normlab.report.tables import mean_and_deviation
 
 MOST_LINES = 20

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from normlab.config import identity
+from normlab.config.checks import identity
 
 PRECISION = "accelerator.precision"
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from normlab.records import RunDirectory, write_atomically
-from normlab.training.classifier import Classifier
+from normlab.runs.record import RunDirectory, write_atomically
+from normlab.training.module import Classifier
 
 log = logging.getLogger(__name__)
 

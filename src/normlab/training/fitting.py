@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
-from normlab.assembly import Parts
-from normlab.records import Record, RunDirectory
-from normlab.stopping import StopRequest
-from normlab.training.classifier import stretches
-from normlab.training.data_parallel import DataParallel
-from normlab.training.follower import followed
-from normlab.training.rendezvous import Rendezvous
+from normlab.processes.stopping import StopRequest
+from normlab.runs.record import Record, RunDirectory
+from normlab.training.build import Parts
+from normlab.training.data_parallel.followers import followed
+from normlab.training.data_parallel.gradients import DataParallel
+from normlab.training.data_parallel.rendezvous import Rendezvous
+from normlab.training.module import stretches
 from normlab.training.session import begun
 from normlab.training.trainer import Stopping, trainer_for
 
@@ -27,7 +27,7 @@ def fit_and_evaluate(
     """Train, from a checkpoint where there is one, measure the whole splits at the end, and complete the record.
 
     Args:
-        settings: the config as `normlab.config.validated` returns it.
+        settings: the config as `normlab.config.checks.validated` returns it.
         parts: what the run is made of.
         directory: of the run, which this process owns.
         record: to complete.

@@ -7,14 +7,14 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from torch import Tensor, nn
 
+from normlab.data.batches import Batch, BatchStream
 from normlab.data.splits import Splits
-from normlab.data.stream import Batch, BatchStream
-from normlab.evaluation import Score, in_passes, score
+from normlab.measurements.normalizer_statistics import SAMPLE, normalizer_statistics
+from normlab.measurements.schedule import Schedule
+from normlab.measurements.scores import Score, in_passes, score
 from normlab.models.layers import named_normalizers
-from normlab.normalizer_statistics import SAMPLE, normalizer_statistics
-from normlab.schedules import Schedule
-from normlab.training.classifier import Classifier
 from normlab.training.loggers import CsvLogger
+from normlab.training.module import Classifier
 
 
 class Observer(pl.Callback):

@@ -8,16 +8,16 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
-from normlab.assembly import Parts
-from normlab.config import identity
+from normlab.config.checks import identity
 from normlab.data import Split
-from normlab.evaluation import in_passes, score
+from normlab.measurements.scores import in_passes, score
 from normlab.models.layers import named_normalizers
-from normlab.records import Record, RunDirectory
+from normlab.runs.record import Record, RunDirectory
+from normlab.training.build import Parts
 from normlab.training.checkpoints import Checkpoints, latest, restore
-from normlab.training.classifier import Classifier
-from normlab.training.data_parallel import DataParallel
+from normlab.training.data_parallel.gradients import DataParallel
 from normlab.training.loggers import CsvLogger, RunTensorBoardLogger, hyperparameters_of
+from normlab.training.module import Classifier
 from normlab.training.observers import Observer, log_score
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def begun(
     """Put a run in the state of its latest checkpoint, where there is one, and open what its metrics go to.
 
     Args:
-        settings: the config as `normlab.config.validated` returns it.
+        settings: the config as `normlab.config.checks.validated` returns it.
         parts: what the run is made of.
         directory: of the run, which this process owns.
         record: to complete.

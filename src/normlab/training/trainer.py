@@ -12,8 +12,8 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.loggers import Logger
 from tqdm import tqdm
 
-from normlab.stopping import StopRequest
-from normlab.training.classifier import Classifier
+from normlab.processes.stopping import StopRequest
+from normlab.training.module import Classifier
 
 
 def trainer_for(

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normlab.report.ablation import Variant
-from normlab.report.collect import NORMALIZER_ROWS, Run, read_metrics
 from normlab.report.figures.drawing import LARGEST
 from normlab.report.figures.selection import Selection
+from normlab.report.load import NORMALIZER_ROWS, Run, read_metrics
 
 MOST_LAYERS = 4
 MOST_COLUMNS = 4

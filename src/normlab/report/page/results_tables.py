@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from normlab.report.ablation import Ablation, Cell, Variant
 from normlab.report.conditions import conditions_in_words
-from normlab.report.shown import Notes, Shown, decimal, interval, probability, signed, sortable, whole
+from normlab.report.formatting import Notes, Shown, decimal, interval, probability, signed, sortable, whole
 from normlab.report.statistics import Summary
 
 ONE_RUN = "n = 1: one run gives neither a deviation nor an interval."

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from normlab.report.ablation import Ablation
-from normlab.report.collect import Run
+from normlab.report.formatting import NOTHING, Shown, decimal, sortable, whole
+from normlab.report.load import Run
 from normlab.report.page.setup_in_words import differing_keys
-from normlab.report.shown import NOTHING, Shown, decimal, sortable, whole
 
 LOG_LINES = 40
 LONGEST_LINE = 1_000

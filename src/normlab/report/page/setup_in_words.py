@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from normlab.config import identity
+from normlab.config.checks import identity
 from normlab.report.ablation import Ablation
-from normlab.report.collect import Run
 from normlab.report.conditions import recorded
-from normlab.report.shown import counted, ranges, whole
+from normlab.report.formatting import counted, ranges, whole
+from normlab.report.load import Run
 from normlab.report.variants import flat
 
 GROUPS = {

@@ -1,0 +1,1 @@
+"""Many seeds trained as one stack of networks in one process."""

@@ -1,0 +1,214 @@
+"""Reading run directories into tidy frames: a row per run, and a row per point of a curve."""
+
+import csv
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from normlab.config.checks import identity
+from normlab.report.variants import Label, labels_of, name_of, number
+from normlab.runs.ownership import owner_of
+from normlab.runs.record import Record, RunDirectory
+
+HEAD = "step,name,value\n"
+NORMALIZER_ROWS = "normalizer/"
+"""What names of `metrics.csv` that describe single normalizers start with; they stand in no frame of curves."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory with a readable record and config."""
+
+    directory: RunDirectory
+    record: Record
+    config: Mapping[str, Any]
+    label: Label
+    variant: str
+
+    @property
+    def id(self) -> str:
+        return self.record.run_id
+
+    @cached_property  # asked for many times, and every answer of one report must be the same
+    def status(self) -> str:
+        """That of the record, or `died` where it says that the run is being made and nobody makes it."""
+        if self.record.status == "running" and owner_of(self.directory.path) is None:
+            return "died"
+        return self.record.status
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that is known of the runs below some output directories."""
+
+    directories: tuple[Path, ...]
+    details: tuple[Run, ...]
+    """All runs, sorted by variant as found, then by seed."""
+    runs: pd.DataFrame
+    """A row per run, by `run_id`: `experiment`, `variant`, `seed`, `status`, `steps` (updates asked for), `seconds`,
+    `steps_per_second`, `diverged_at` (update), `precision`, `device`, `path`, a column per factor (`normalizer`,
+    `optimizer.lr`, …), and one per final metric (`test/accuracy` a share, `test/loss` a mean per example)."""
+    curves: pd.DataFrame
+    """A row per observation: `run_id`, `variant`, `seed`, `step` (updates made), `name` (of the metric), `value`."""
+    problems: tuple[str, ...]
+    """What could not be read, a line each."""
+
+    @cached_property
+    def observed(self) -> pd.DataFrame:
+        """The curves without metrics of which every run has one value alone, at its end."""
+        points = self.curves.groupby(["name", "run_id"], observed=True)["step"].nunique()
+        names = points[points > 1].index.get_level_values("name")
+        return self.curves[self.curves["name"].isin(names)]
+
+
+def load(*directories: str | Path) -> Results:
+    """Read all runs below output directories, such as `load("outputs/deep_cnn")`.
+
+    What cannot be read stands in `problems` and raises nothing.
+
+    Raises:
+        FileNotFoundError: where a directory is none.
+    """
+    places = tuple(Path(directory) for directory in directories)
+    for place in places:
+        if not place.is_dir():
+            raise FileNotFoundError(f"{place} is no directory: name one that normlab wrote, such as outputs/deep_cnn")
+    problems: list[str] = []
+    read = list(_distinct(_read(places, problems), problems))
+    labels = labels_of([config for _, _, config in read], [record.choices for _, record, _ in read])
+    runs = [
+        Run(directory, record, config, label, name_of(label) or record.run_id.rsplit("-seed", 1)[0])
+        for (directory, record, config), label in zip(read, labels, strict=True)
+    ]
+    runs.sort(key=lambda run: (run.variant, run.record.seed, run.id))
+    return Results(places, tuple(runs), _frame(runs), _curves(runs, problems), tuple(problems))
+
+
+def read_metrics(directory: RunDirectory, problems: list[str]) -> pd.DataFrame:
+    """Return `step`, `name`, `value` of one run; rows that are cut short are dropped and told."""
+    columns = {"step": "int64", "name": "str", "value": "float64"}
+    rows: list[tuple[int, str, float]] = []
+    try:
+        head, *lines = directory.metrics.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True) or [""]
+    except FileNotFoundError:
+        head, lines = HEAD, []
+    except OSError as error:
+        problems.append(f"{directory.metrics} holds no curves: {error}")
+        head, lines = HEAD, []
+    if head != HEAD:
+        problems.append(f"{directory.metrics} holds no curves: its first line is not {HEAD.strip()}")
+    else:
+        rows = [row for line in lines if (row := _row_of(line)) is not None]
+        if len(rows) < len(lines):
+            problems.append(f"{directory.metrics}: {len(lines) - len(rows)} rows cannot be read and are left out")
+    return pd.DataFrame(rows, columns=list(columns)).astype(columns)
+
+
+def _row_of(line: str) -> tuple[int, str, float] | None:
+    """Return step, name and value of a whole line; a number without its line's end may be cut short."""
+    try:
+        step, name, value = next(csv.reader([line]))  # which undoes the quotes of a name that holds a comma
+        return (int(step), name, float(value)) if line.endswith("\n") and 0 <= int(step) < 2**63 else None
+    except (ValueError, csv.Error):
+        return None
+
+
+def _read(places: Sequence[Path], problems: list[str]) -> Iterator[tuple[RunDirectory, Record, Mapping[str, Any]]]:
+    seen: set[Path] = set()
+    for place in places:
+        for file in sorted(place.rglob("run.json")):
+            directory = RunDirectory(file.parent)
+            if re.fullmatch(r"\.old\d+", directory.path.suffix):  # moved aside for a run made anew
+                continue
+            if directory.path.resolve() in seen:  # of places that hold one another
+                continue
+            seen.add(directory.path.resolve())
+            try:
+                record = directory.read()
+                config = yaml.load(directory.config.read_text(encoding="utf-8"), _Loader)
+                if record is None or not isinstance(config, dict):
+                    raise ValueError(f"{directory.config} holds no config")
+                _check(directory, record, config)
+                yield directory, record, config
+            except (ValueError, OSError, yaml.YAMLError) as error:
+                problems.append(f"left out: {' '.join(str(error).split())}")
+
+
+def _check(directory: RunDirectory, record: Record, config: Mapping[str, Any]) -> None:
+    """Raise ValueError where a record or config holds what no run writes, such as after a slip of an editor."""
+    try:
+        identity(config)
+    except (AttributeError, TypeError):
+        raise ValueError(f"{directory.config} is not the config of a run") from None
+    groups = (record.choices, record.metrics, record.environment, record.published)
+    sound = all(isinstance(group, dict) for group in groups)
+    sound = sound and all(isinstance(text, str) for text in (record.experiment, record.status))
+    if not sound or not all(isinstance(n, int | float) for n in (record.seed, record.steps, *record.metrics.values())):
+        raise ValueError(f"{directory.record} is not a record: a field has the wrong type")
+
+
+def _distinct(
+    read: Iterator[tuple[RunDirectory, Record, Mapping[str, Any]]], problems: list[str]
+) -> Iterator[tuple[RunDirectory, Record, Mapping[str, Any]]]:
+    """Yield one run for each id: a finished one where there is any, else the first."""
+    kept: dict[str, tuple[RunDirectory, Record, Mapping[str, Any]]] = {}
+    for run in read:
+        directory, record, _ = run
+        other = kept.get(record.run_id)
+        if other is not None:
+            better = record.is_result and not other[1].is_result
+            used, left_out = (directory, other[0]) if better else (other[0], directory)
+            problems.append(f"left out: {left_out.path} is the same run as {used.path}")
+            if not better:
+                continue
+        kept[record.run_id] = run
+    yield from kept.values()
+
+
+def _frame(runs: Sequence[Run]) -> pd.DataFrame:
+    rows = []
+    for run in runs:
+        record = run.record
+        rows.append(
+            {
+                "run_id": run.id,
+                "experiment": record.experiment,
+                "variant": run.variant,
+                "seed": record.seed,
+                "status": run.status,
+                "steps": record.steps,
+                "seconds": record.seconds,
+                "steps_per_second": record.steps_per_second,
+                "diverged_at": record.diverged_at,
+                "precision": record.environment.get("precision"),
+                "device": record.environment.get("device"),
+                "path": str(run.directory.path),
+                **{key: value if number(value) is None else number(value) for key, value in run.label.items()},
+                **record.metrics,
+            }
+        )
+    columns = ["run_id", "experiment", "variant", "seed", "status"]
+    return pd.DataFrame(rows, columns=None if rows else columns).set_index("run_id")
+
+
+def _curves(runs: Sequence[Run], problems: list[str]) -> pd.DataFrame:
+    frames = []
+    for run in runs:
+        rows = read_metrics(run.directory, problems)
+        rows = rows[~rows["name"].str.startswith(NORMALIZER_ROWS)]
+        frames.append(rows.assign(run_id=run.id, variant=run.variant, seed=run.record.seed))
+    columns = ["run_id", "variant", "seed", "step", "name", "value"]
+    if not frames:
+        return pd.DataFrame(columns=columns)
+    curves = pd.concat(frames, ignore_index=True)[columns]
+    return curves.astype({"run_id": "category", "variant": "category", "name": "category"})
+
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where PyYAML was built with it: ten times as fast."""

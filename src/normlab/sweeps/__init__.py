@@ -1,0 +1,1 @@
+"""Sweeps: what is planned, where it runs, and how far it is."""

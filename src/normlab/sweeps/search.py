@@ -1,0 +1,108 @@
+"""A search by Optuna among the values that a sweep may take, which goes on where it was left."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import optuna
+from hydra.core.override_parser.types import Override
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from normlab.runs.record import Record
+
+METRIC = "val/accuracy"
+
+Trial = optuna.Trial | optuna.trial.FrozenTrial
+
+
+class Search:
+    """The trials of one search: the same overrides and the same storage go on with the same ones.
+
+    Args:
+        overrides: of the sweep. Choices, ranges and intervals (`tag(log, interval(1e-4, 1))`) are searched, all
+            values of `seed` are run in each trial.
+        storage: the file that the trials are kept in.
+        sampler: from a keyword `seed` to an Optuna sampler.
+        n_trials: how many trials there are to be in all.
+    """
+
+    def __init__(
+        self, overrides: Sequence[Override], storage: Path, sampler: Callable[..., BaseSampler], n_trials: int
+    ) -> None:
+        last = {override.get_key_element(): override for override in overrides}  # the command line replaces the file
+        self.fixed = [override.input_line or "" for override in last.values() if not override.is_sweep_override()]
+        swept = {key: override for key, override in last.items() if override.is_sweep_override()}
+        seeds = swept.pop("seed", None)
+        self.seeds = [f"seed={seed}" for seed in seeds.sweep_string_iterator()] if seeds else []
+        self.space = {key: _distribution(override) for key, override in swept.items()}
+        self.n_trials = n_trials
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        storage.parent.mkdir(parents=True, exist_ok=True)
+        told = "\n".join(sorted(override.input_line or "" for override in last.values()))
+        self.study = optuna.create_study(
+            study_name=hashlib.sha256(told.encode()).hexdigest()[:8],
+            storage=JournalStorage(JournalFileBackend(str(storage))),
+            direction="maximize",
+            load_if_exists=True,
+        )
+        self.study.sampler = sampler(seed=len(self.trials))  # a fixed one would propose the same values again
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """All trials so far, those of earlier starts included."""
+        return self.study.get_trials(deepcopy=False)
+
+    def next(self, count: int) -> Sequence[Trial]:
+        """Return the trials to make now: those that an earlier start did not end, else new ones; none at the end."""
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if running:
+            return running
+        missing = self.n_trials - len(self.trials)
+        return [self.study.ask(self.space) for _ in range(min(count, missing))]
+
+    def jobs_of(self, trial: Trial) -> list[list[str]]:
+        """Return the overrides of each run of a trial."""
+        chosen = [f"{key}={value}" for key, value in trial.params.items()]
+        return [[*self.fixed, *chosen, *([seed] if seed else [])] for seed in self.seeds or [""]]
+
+    def tell(self, trial: Trial, records: Sequence[Record | None]) -> None:
+        """Take in what became of a trial: one with a run that was cut short goes on at the next start.
+
+        A run that diverged counts as accuracy 0, the worst there is, so that the search keeps away from there.
+        """
+        if any(record is not None and record.status == "failed" for record in records):
+            self.study.tell(trial.number, state=TrialState.FAIL)
+        elif all(record is not None and record.is_result for record in records):
+            self.study.tell(trial.number, mean(record.metrics.get(METRIC, 0.0) for record in records if record))
+
+    def best(self) -> str:
+        """Return the best trial so far, in words."""
+        ended = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if not ended:
+            return f"no trial of {self.n_trials} has ended"
+        best = self.study.best_trial
+        chosen = " ".join(f"{key}={value}" for key, value in best.params.items())
+        return f"best of {len(ended)} trials: {chosen}, {METRIC} {best.value:.4f}"
+
+
+def _distribution(override: Override) -> BaseDistribution:
+    sweep: Any = override.value()
+    if override.is_interval_sweep():
+        return _between(sweep.start, sweep.end, log="log" in sweep.tags)
+    values = list(override.sweep_string_iterator())
+    if override.is_range_sweep():
+        kind = type(sweep.start)
+        return _between(kind(values[0]), kind(values[-1]), step=sweep.step)
+    return CategoricalDistribution(values)
+
+
+def _between(low: float, high: float, **further: Any) -> BaseDistribution:
+    if isinstance(low, int) and isinstance(high, int):
+        return IntDistribution(low, high, **further)
+    return FloatDistribution(low, high, **further)

@@ -1,0 +1,93 @@
+"""One writer per run: who holds it is seen, and who died is noticed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from normlab.runs import ownership as module
+from normlab.runs.ownership import OwnedElsewhereError, owner_of, ownership
+
+OWNER = """
+import sys, time
+from pathlib import Path
+from normlab.runs.ownership import ownership
+with ownership(Path(sys.argv[1])):
+    print("mine", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def another_owner(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "mine\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_second_process_is_told_who_owns_the_run(tmp_path: Path, another_owner: "subprocess.Popen[str]") -> None:
+    with pytest.raises(OwnedElsewhereError, match=f"is being trained by process {another_owner.pid} on host "):
+        ownership(tmp_path).__enter__()
+    assert f"process {another_owner.pid} " in str(owner_of(tmp_path))
+
+
+def test_an_owner_killed_on_this_host_is_noticed_at_once(
+    tmp_path: Path, another_owner: "subprocess.Popen[str]"
+) -> None:
+    another_owner.send_signal(signal.SIGKILL)
+    another_owner.wait()
+    start = time.monotonic()
+    assert owner_of(tmp_path) is None
+    with ownership(tmp_path):
+        assert time.monotonic() - start < 1
+
+
+def test_a_run_is_free_again_when_its_owner_leaves(tmp_path: Path) -> None:
+    for _ in range(2):
+        with ownership(tmp_path):
+            assert (tmp_path / "owner.json").exists()
+        assert not (tmp_path / "owner.json").exists()
+    assert owner_of(tmp_path) is None
+
+
+@pytest.fixture
+def owner_on_another_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An owner's file as another host left it, whose lock does not reach this one; silence is short here."""
+    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr(module, "SILENCE_SECONDS", 1.0)
+    owner = tmp_path / "owner.json"
+    owner.write_text(json.dumps({"host": "elsewhere", "process": 7}))
+    return owner
+
+
+def test_an_owner_on_another_host_lives_as_long_as_its_heartbeat_moves(
+    tmp_path: Path, owner_on_another_host: Path
+) -> None:
+    stop = threading.Event()
+    beat = threading.Thread(target=module._beat, args=(owner_on_another_host, stop))
+    beat.start()
+    try:
+        with pytest.raises(OwnedElsewhereError, match="process 7 on host elsewhere"):
+            ownership(tmp_path).__enter__()
+    finally:
+        stop.set()
+        beat.join()
+
+
+def test_an_owner_on_another_host_that_fell_silent_is_dead_whatever_its_clock_said(
+    tmp_path: Path, owner_on_another_host: Path
+) -> None:
+    in_the_future = time.time() + 3600
+    os.utime(owner_on_another_host, (in_the_future, in_the_future))
+    with ownership(tmp_path):
+        assert json.loads(owner_on_another_host.read_text())["host"] != "elsewhere"

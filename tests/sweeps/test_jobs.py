@@ -1,0 +1,41 @@
+"""How many runs go at once, and which GPUs each worker sees."""
+
+import pytest
+import torch
+
+from normlab.sweeps.jobs import gpus_for_workers, runs_at_once
+
+
+@pytest.mark.parametrize(("processes", "expected"), [(1, 4), (2, 2), (3, 1), (8, 1)])
+def test_runs_of_several_processes_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, processes: int, expected: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1, 2, 3}, raising=False)
+    assert runs_at_once(processes) == expected
+
+
+@pytest.mark.parametrize(
+    ("visible", "processes", "expected"),
+    [
+        (None, 1, ["0", "1", "2"]),
+        ("4,6", 1, ["4", "6"]),
+        (None, 2, ["0,1"]),
+        ("GPU-a,GPU-b,GPU-c,GPU-d", 2, ["GPU-a,GPU-b", "GPU-c,GPU-d"]),
+    ],
+)
+def test_each_worker_sees_gpus_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, processes: int, expected: list[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpus_for_workers("auto", processes) == expected
+    assert gpus_for_workers("cpu", processes) == []
+
+
+def test_without_a_gpu_workers_have_none() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    assert gpus_for_workers("gpu", 1) == []

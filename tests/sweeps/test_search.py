@@ -1,0 +1,91 @@
+"""A search asks Optuna for trials, runs every seed in each, and goes on where it was left."""
+
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import RandomSampler
+
+from normlab.runs.record import Record
+from normlab.sweeps.search import Search
+
+OVERRIDES = ("normalizer=none,tf_nn", "optimizer.lr=tag(log,interval(0.001,1))", "seed=0,1", "steps=5")
+
+
+def search(storage: Path, n_trials: int = 4, overrides: tuple[str, ...] = OVERRIDES) -> Search:
+    return Search(OverridesParser.create().parse_overrides(list(overrides)), storage, RandomSampler, n_trials)
+
+
+def ended(accuracy: float) -> Record:
+    return Record("a", "b", 0, {}, 1, status="finished", metrics={"val/accuracy": accuracy})
+
+
+@pytest.mark.parametrize(
+    ("override", "distribution"),
+    [
+        ("normalizer=none,tf_nn", CategoricalDistribution(["none", "tf_nn"])),
+        ("model.hidden=[10,10],[20]", CategoricalDistribution(["[10,10]", "[20]"])),
+        ("optimizer.lr=tag(log,interval(1e-3,1))", FloatDistribution(0.001, 1.0, log=True)),
+        ("optimizer.lr=interval(0.1,0.5)", FloatDistribution(0.1, 0.5)),
+        ("model.depth=int(interval(1,9))", IntDistribution(1, 9)),
+        ("model.depth=range(1,10,2)", IntDistribution(1, 9, step=2)),
+    ],
+)
+def test_sweeps_of_hydra_become_distributions_of_optuna(tmp_path: Path, override: str, distribution: object) -> None:
+    assert list(search(tmp_path / "journal", overrides=(override,)).space.values()) == [distribution]
+
+
+def test_a_trial_runs_every_seed_with_what_is_fixed_and_what_was_chosen(tmp_path: Path) -> None:
+    searching = search(tmp_path / "journal")
+    (trial,) = searching.next(1)
+    jobs = searching.jobs_of(trial)
+    assert [job[-1] for job in jobs] == ["seed=0", "seed=1"]
+    chosen = [f"normalizer={trial.params['normalizer']}", f"optimizer.lr={trial.params['optimizer.lr']}"]
+    for job in jobs:
+        assert job[:-1] == ["steps=5", *chosen]
+
+
+def test_the_value_of_a_trial_is_the_mean_over_its_seeds_and_a_diverged_run_counts_as_zero(tmp_path: Path) -> None:
+    searching = search(tmp_path / "journal")
+    first, second = searching.next(2)
+    searching.tell(first, [ended(0.5), ended(0.7)])
+    searching.tell(second, [ended(0.9), Record("a", "b", 0, {}, 1, status="diverged", diverged_at=3)])
+    assert searching.study.trials[0].value == pytest.approx(0.6)
+    assert searching.study.trials[1].value == pytest.approx(0.45)
+    assert "best of 2 trials" in searching.best()
+    assert searching.best().endswith("val/accuracy 0.6000")
+
+
+def test_a_trial_that_was_cut_short_is_the_next_one_at_the_next_start(tmp_path: Path) -> None:
+    searching = search(tmp_path / "journal")
+    done, cut_short = searching.next(2)
+    searching.tell(done, [ended(0.5), ended(0.5)])
+    searching.tell(cut_short, [ended(0.5), Record("a", "b", 0, {}, 1, status="interrupted")])
+    again = search(tmp_path / "journal")
+    (resumed,) = again.next(2)
+    assert resumed.params == cut_short.params
+    again.tell(resumed, [ended(0.8), ended(0.8)])
+    assert len(again.next(5)) == 2  # of four in all
+
+
+def test_new_trials_of_a_later_start_are_not_those_of_the_first(tmp_path: Path) -> None:
+    searching = search(tmp_path / "journal", n_trials=2)
+    first = {trial.params["optimizer.lr"] for trial in searching.next(2)}
+    for trial in searching.trials:
+        searching.tell(trial, [ended(0.5)])
+    second = {trial.params["optimizer.lr"] for trial in search(tmp_path / "journal").next(2)}
+    assert len(first | second) == 4
+
+
+def test_other_overrides_make_another_search_in_the_same_storage(tmp_path: Path) -> None:
+    search(tmp_path / "journal").next(2)
+    assert search(tmp_path / "journal", overrides=(*OVERRIDES[:3], "steps=6")).trials == []
+
+
+def test_a_failed_run_fails_its_trial_which_is_no_candidate(tmp_path: Path) -> None:
+    searching = search(tmp_path / "journal")
+    (trial,) = searching.next(1)
+    searching.tell(trial, [ended(0.9), Record("a", "b", 0, {}, 1, status="failed")])
+    assert searching.best() == "no trial of 4 has ended"
+    assert len(searching.next(9)) == 3
