@@ -1,9 +1,9 @@
-"""Whether a change left the numbers as they were: every `metrics.csv` of the shipped experiments, here and at a commit.
+"""Whether a change left the numbers as they were: every `metrics.csv` of the shipped experiments at two commits.
 
-Both sides run each experiment as it ships, but for 200 steps; the files are compared byte for byte, run by run. Exit
-status 1 if any differ or are missing.
+Both run each experiment as it ships, but for 200 steps; the files are compared byte for byte, run by run. Exit status 1
+if any differ or are missing.
 
-Command: python benchmarks/same_bytes.py 566910c (about 8 minutes on two cores; half with --outputs, the second time)
+Command: python benchmarks/same_bytes.py 566910c (about 12 minutes on two cores)
 """
 
 import argparse
@@ -12,6 +12,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from paired import print_machine
@@ -21,35 +23,38 @@ CHECKOUT = Path(__file__).parents[1]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("commit", help="the commit to compare with")
+    parser.add_argument("before", help="the commit to compare with")
     parser.add_argument("experiments", nargs="*", help="default: all that ship")
+    parser.add_argument("--after", default="HEAD", help="the commit to compare (default: HEAD)")
     parser.add_argument("--steps", type=int, default=200, help="steps of each run (default: 200)")
-    parser.add_argument("--outputs", type=Path, help="folder that keeps the commit's runs for the next time")
+    parser.add_argument("--kept", type=Path, help="folder in which runs of the first commit are kept for the next time")
     arguments = parser.parse_args()
     print_machine("torch")
     experiments = arguments.experiments or sorted(path.stem for path in (CHECKOUT / "conf/experiment").glob("*.yaml"))
-    with tempfile.TemporaryDirectory() as place:
-        there, here = Path(place, "commit"), Path(place, "here")
-        subprocess.run(
-            ["git", "worktree", "add", "--quiet", "--detach", there, arguments.commit], cwd=CHECKOUT, check=True
-        )
-        try:
-            different = 0
-            for experiment in experiments:
-                kept = arguments.outputs or Path(place, "kept")
-                before = curves(there, kept.absolute() / arguments.commit, experiment, arguments.steps)
-                after = curves(CHECKOUT, here, experiment, arguments.steps)
-                unequal = [run for run in before.keys() | after.keys() if before.get(run) != after.get(run)]
-                print(
-                    f"{experiment:<15} {len(before)} runs, {len(unequal)} differ",
-                    *sorted(unequal),
-                    sep="\n  ",
-                    flush=True,
-                )
-                different += len(unequal)
-        finally:
-            subprocess.run(["git", "worktree", "remove", "--force", there], cwd=CHECKOUT, check=True)
+    different = 0
+    with (
+        tempfile.TemporaryDirectory() as place,
+        checkout(arguments.before, Path(place, "before")) as before,
+        checkout(arguments.after, Path(place, "after")) as after,
+    ):
+        kept = (arguments.kept or Path(place, "kept")).absolute() / arguments.before
+        for experiment in experiments:
+            expected = curves(before, kept, experiment, arguments.steps)
+            found = curves(after, Path(place, "outputs"), experiment, arguments.steps)
+            unequal = sorted(run for run in expected.keys() | found.keys() if expected.get(run) != found.get(run))
+            print(f"{experiment:<15} {len(expected)} runs, {len(unequal)} differ", *unequal, sep="\n  ", flush=True)
+            different += len(unequal)
     sys.exit(1 if different else 0)
+
+
+@contextmanager
+def checkout(commit: str, place: Path) -> Iterator[Path]:
+    """Give a commit a working tree of its own for a while."""
+    subprocess.run(["git", "worktree", "add", "--quiet", "--detach", place, commit], cwd=CHECKOUT, check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["git", "worktree", "remove", "--force", place], cwd=CHECKOUT, check=True)
 
 
 def curves(tree: Path, outputs: Path, experiment: str, steps: int) -> dict[str, bytes]:
