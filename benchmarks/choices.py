@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from loop_by_hand import UNOBSERVED, loop_by_hand, settings_for
+from loop_by_hand import UNOBSERVED, loop_by_hand, run_of
 from paired import in_turn, print_machine, ratio, rounds_asked_for
 from plain_networks import (
     with_channels_outermost,
@@ -49,7 +49,7 @@ CHOICES = [
 
 def updates(choice: Choice, normalizer: str, undone: bool) -> float:
     """Return the updates per second with a choice, or without it."""
-    settings, _ = settings_for(
+    run = run_of(
         choice.experiment,
         normalizer,
         f"steps={UPDATES[choice.experiment]}",
@@ -57,7 +57,7 @@ def updates(choice: Choice, normalizer: str, undone: bool) -> float:
         *UNOBSERVED,
         *(choice.undone_by if undone else ()),
     )
-    return loop_by_hand(settings, choice.undone if undone else None)
+    return loop_by_hand(run.settings, choice.undone if undone else None)
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from paired import cost, print_machine
 
-from normlab.config.checks import run_id
-from normlab.config.compose import composed
+from normlab.config.compose import compose
+from normlab.runs.identity import run_id
 
 UPDATES = (10, 100, 1_000, 10_000)
 FINISHED_RUNS = (1, 10, 100, 1_000)
@@ -68,10 +68,10 @@ def runs_found_finished(place: Path, runs: int) -> tuple[float, float]:
 
 def multiply(finished: Path, runs: int) -> None:
     """Give other seeds a copy of a finished run, as if they had been trained."""
-    settings, choices = composed(*BARE, "hydra.mode=RUN", "seed=0")
+    run = compose(*BARE, "hydra.mode=RUN", "seed=0")
     record = json.loads((finished / "run.json").read_text())
     for seed in range(1, runs):
-        copy = finished.with_name(run_id({**settings, "seed": seed}, choices))
+        copy = finished.with_name(run_id({**run.settings, "seed": seed}, run.choices))
         shutil.copytree(finished, copy)
         (copy / "run.json").write_text(json.dumps({**record, "seed": seed, "run_id": copy.name}))
 

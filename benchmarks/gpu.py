@@ -13,10 +13,10 @@ from pathlib import Path
 
 import population
 import torch
-from loop_by_hand import loop_by_hand, settings_for
+from loop_by_hand import loop_by_hand, run_of
 from paired import in_turn, print_machine, ratio, working
 
-from normlab.training.run import run
+from normlab.training.run import train
 
 NETWORKS = {"mlp": ("batch_norm_1d", 5_000), "convnet": ("slim", 2_000), "deep_cnn": ("tf_layers", 400)}
 """Experiment → normalizer, and updates of one timing."""
@@ -37,7 +37,7 @@ ROUNDS = 5
 def one_run(experiment: str, normalizer: str, *overrides: str) -> tuple[float, bytes]:
     """Return the updates per second of a run on the GPU, and its `metrics.csv`."""
     with tempfile.TemporaryDirectory() as root:
-        record = run(*settings_for(experiment, normalizer, "accelerator=gpu", f"output_root={root}", *overrides))
+        record = train(run_of(experiment, normalizer, "accelerator=gpu", f"output_root={root}", *overrides))
         metrics = next(Path(root).rglob("metrics.csv")).read_bytes()
     assert record.steps_per_second is not None
     return record.steps_per_second, metrics
@@ -50,9 +50,9 @@ def updates_per_second(experiment: str, normalizer: str, *overrides: str) -> flo
 def compare(network: str, normalizer: str, updates: int) -> None:
     """Print the updates per second of each way, and what they are of an eager loop's."""
     steps = f"steps={updates}"
-    settings, _ = settings_for(network, normalizer, steps, "accelerator=gpu")
+    run = run_of(network, normalizer, steps, "accelerator=gpu")
     sides = {way: partial(updates_per_second, network, normalizer, steps, *keys) for way, keys in WAYS.items()}
-    found = in_turn(working({LOOP: partial(loop_by_hand, settings), **sides}), ROUNDS)
+    found = in_turn(working({LOOP: partial(loop_by_hand, run.settings), **sides}), ROUNDS)
     for way, speeds in found.items():
         goal = f"  (goal: {GOALS[network, way]})" if (network, way) in GOALS else ""
         told = ratio(speeds, found[LOOP]) if LOOP in found else ""

@@ -1,7 +1,7 @@
 """What the harness costs: updates per second of whole runs against a loop written by hand, in one process, in turn.
 
 Both sides train the same network on the same batches with the same optimizer and threads, and observe the same at
-the same updates, as the shipped experiments do. The run is one of `normlab.training.run.run`, its `seconds` as
+the same updates, as the shipped experiments do. The run is one of `normlab.train`, its `seconds` as
 recorded: with record, loggers and checkpoints. The loop prints and keeps nothing. A ratio of 1 means that the harness
 costs nothing.
 
@@ -11,10 +11,10 @@ Command: python benchmarks/harness_against_loop.py (about 13 minutes on one core
 import statistics
 import tempfile
 
-from loop_by_hand import loop_by_hand, settings_for
+from loop_by_hand import loop_by_hand, run_of
 from paired import in_turn, print_machine, ratio, rounds_asked_for
 
-from normlab.training.run import run
+from normlab.training.run import train
 
 NETWORKS = {"deep_cnn": ("tf_layers", 400), "convnet": ("slim", 2000), "mlp": ("batch_norm_1d", 10_000)}
 """Experiment → normalizer beside none, and updates of one timing, of which the share observed is the experiment's."""
@@ -23,7 +23,7 @@ NETWORKS = {"deep_cnn": ("tf_layers", 400), "convnet": ("slim", 2000), "mlp": ("
 def harness(experiment: str, normalizer: str, steps: int) -> float:
     """Return the updates per second of one run."""
     with tempfile.TemporaryDirectory() as root:
-        record = run(*settings_for(experiment, normalizer, f"steps={steps}", f"output_root={root}"))
+        record = train(run_of(experiment, normalizer, f"steps={steps}", f"output_root={root}"))
     assert record.steps_per_second is not None
     return record.steps_per_second
 
@@ -37,7 +37,7 @@ def main() -> None:
             sides = {
                 "harness": lambda network=network, choice=choice, steps=steps: harness(network, choice, steps),
                 "by hand": lambda network=network, choice=choice, steps=steps: loop_by_hand(
-                    settings_for(network, choice, f"steps={steps}")[0]
+                    run_of(network, choice, f"steps={steps}").settings
                 ),
             }
             found = in_turn(sides, rounds)

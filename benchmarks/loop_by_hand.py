@@ -1,27 +1,25 @@
 """The loop that a user would write by hand for a shipped experiment: it observes the same, and keeps nothing."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from normlab.config.compose import composed
+from normlab.config.compose import compose
 from normlab.data import Split
-from normlab.measurements.normalizer_statistics import normalizer_statistics
-from normlab.training.build import Parts, assemble
-
-Settings = tuple[dict[str, Any], dict[str, Any]]
-"""What `normlab.training.run.run` takes."""
+from normlab.measurements.normalizer_statistics import measure_normalizers
+from normlab.runs.run import Run
+from normlab.training.build import Parts, build
 
 UNOBSERVED = tuple(f"observe.{name}=null" for name in ("val", "train_batch", "test_batch", "normalizers"))
 """Overrides after which the experiments measure nothing while they train."""
 
 
-def settings_for(experiment: str, normalizer: str, *overrides: str) -> Settings:
-    """Return the settings of one run of an experiment without its final evaluation, which no side is timed for."""
-    return composed(
+def run_of(experiment: str, normalizer: str, *overrides: str) -> Run:
+    """Return one run of an experiment without its final evaluation, which no side is timed for."""
+    return compose(
         f"experiment={experiment}",
         f"normalizer={normalizer}",
         "evaluate.splits=[]",
@@ -30,16 +28,16 @@ def settings_for(experiment: str, normalizer: str, *overrides: str) -> Settings:
     )
 
 
-def loop_by_hand(settings: dict[str, Any], change: Callable[[nn.Module], None] | None = None) -> float:
+def loop_by_hand(settings: Mapping[str, Any], change: Callable[[nn.Module], None] | None = None) -> float:
     """Return the updates per second of the plain loop, over the network that `change` has been at."""
-    parts = assemble(settings)
+    parts = build(settings)
     if change is not None:
         change(parts.network)
     steps = settings["steps"]
     network, objective = parts.network.to(parts.device).train(), parts.objective
     due = {name: set(filter(when.is_due, range(1, steps + 1))) for name, when in parts.schedules.items()}
     start = time.perf_counter()
-    optimizer = parts.optimizer(network.parameters())
+    optimizer = parts.module.make_optimizer(network.parameters())
     for step in range(steps):
         images, labels = parts.batches.batch(step)
         optimizer.zero_grad()
@@ -52,7 +50,7 @@ def loop_by_hand(settings: dict[str, Any], change: Callable[[nn.Module], None] |
         if step + 1 in due.get("val", ()):
             score_split(parts, parts.splits.val)
         if step + 1 in due.get("normalizers", ()):
-            normalizer_statistics(network, parts.preprocess(parts.splits.train.images[:1000]))
+            measure_normalizers(network, parts.preprocess(parts.splits.train.images[:1000]))
     if parts.device.type == "cuda":
         torch.cuda.synchronize()
     return float(steps / (time.perf_counter() - start))

@@ -21,8 +21,8 @@ from loop_by_hand import loop_by_hand, score, score_split
 from paired import cost, print_machine
 from plain_networks import made_plain
 
-from normlab.config.compose import composed
-from normlab.training.build import assemble
+from normlab.config.compose import compose
+from normlab.training.build import build
 
 SEEDS = 5
 THREADS = torch.get_num_threads()
@@ -42,9 +42,10 @@ def by_hand(experiment: str, overrides: tuple[str, ...], plain: bool) -> float:
     """Return the seconds of one run of a variant by a loop, its final evaluation included."""
     if plain and experiment == "deep_cnn":
         overrides = (*overrides, "optimizer.fused=false")
-    settings, _ = composed(f"experiment={experiment}", *overrides, f"accelerator.threads={THREADS}")
+    run = compose(f"experiment={experiment}", *overrides, f"accelerator.threads={THREADS}")
+    settings = run.settings
     seconds = float(settings["steps"] / loop_by_hand(settings, made_plain if plain else None))
-    parts = assemble(settings)
+    parts = build(settings)
     if plain:
         made_plain(parts.network)
     start = time.perf_counter()

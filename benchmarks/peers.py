@@ -20,7 +20,7 @@ from hydra.utils import instantiate
 from own_process import OwnProcess, Task
 from paired import in_turn, print_machine, ratio, rounds_asked_for
 
-from normlab.config.compose import composed
+from normlab.config.compose import compose
 from normlab.data import Splits
 
 NETWORKS = {"deep_cnn": ("tf_layers", 150), "convnet": ("slim", 800), "mlp": ("batch_norm_1d", 4000)}
@@ -52,7 +52,7 @@ def compare(
 
 def save_training_images(path: Path) -> None:
     """Write MNIST's training split, as normlab reads it, for sides that read it without normlab."""
-    images, labels = Splits.of(instantiate(composed("data=mnist")[0]["data"])).train
+    images, labels = Splits.of(instantiate(compose("data=mnist").settings["data"])).train
     np.savez(path, images=images.squeeze(1).numpy(), labels=labels.numpy())
 
 

@@ -4,19 +4,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from loop_by_hand import UNOBSERVED, settings_for
+from loop_by_hand import UNOBSERVED, run_of
 from own_process import Task, answer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from normlab.training.build import Parts, assemble
-from normlab.training.run import run
+from normlab.runs.run import Run
+from normlab.training.build import Parts, build
+from normlab.training.run import train
 
 sys.modules["tensorflow"] = None  # type: ignore[assignment]  # tensorboard would import it where it is installed
 
@@ -40,7 +40,7 @@ class TemplateModule(pl.LightningModule):
 
     def __init__(self, parts: Parts) -> None:
         super().__init__()
-        self.network, self.objective, self.optimizer = parts.network, parts.objective, parts.optimizer
+        self.network, self.objective, self.optimizer = parts.network, parts.objective, parts.module.make_optimizer
 
     def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
         images, labels = batch
@@ -52,9 +52,9 @@ class TemplateModule(pl.LightningModule):
         return self.optimizer(self.network.parameters())
 
 
-def settings_of(task: Task, root: str) -> tuple[Any, Any]:
+def run_of_task(task: Task, root: str) -> Run:
     """Return what a run of the shipped experiment takes, with nothing observed: peers only train."""
-    return settings_for(
+    return run_of(
         task.network,
         task.normalizer,
         f"steps={task.updates}",
@@ -67,14 +67,14 @@ def settings_of(task: Task, root: str) -> tuple[Any, Any]:
 def normlab(task: Task) -> float:
     """Time a whole run, with record, loggers and checkpoint."""
     with tempfile.TemporaryDirectory() as root:
-        record = run(*settings_of(task, root))
+        record = train(run_of_task(task, root))
     assert record.steps_per_second is not None
     return record.steps_per_second
 
 
 def template(task: Task) -> float:
     """Time Trainer and fit, with a TensorBoard logger and the Trainer's own checkpoint, without progress bar."""
-    module = TemplateModule(assemble(settings_of(task, "unused")[0]))
+    module = TemplateModule(build(run_of_task(task, "unused").settings))
     loader = DataLoader(Images(task.data), batch_size=64, shuffle=True, num_workers=0, drop_last=True)
     with tempfile.TemporaryDirectory() as root:
         start = time.perf_counter()
@@ -92,7 +92,7 @@ def template(task: Task) -> float:
 
 
 def prepare(task: Task) -> tuple[int, Callable[[], float]]:
-    network = assemble(settings_of(task, "unused")[0]).network
+    network = build(run_of_task(task, "unused").settings).network
     side = template if task.side == "template" else normlab
     side(task._replace(updates=1))  # what is imported and allocated at first use
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad), lambda: side(task)

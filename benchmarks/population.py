@@ -12,11 +12,10 @@ import tempfile
 from typing import NamedTuple
 
 import torch
-from loop_by_hand import loop_by_hand, settings_for
+from loop_by_hand import loop_by_hand, run_of
 from paired import in_turn, print_machine, ratio, rounds_asked_for, working
 
-from normlab.population.run import run_together
-from normlab.sweeps.plan import PlannedRun
+from normlab.population.run import train_together
 
 
 class Case(NamedTuple):
@@ -50,19 +49,16 @@ def together(case: Case, seeds: int) -> float:
     """Return the updates per second of all runs of a population."""
     with tempfile.TemporaryDirectory() as root:
         common = (*overrides(case), f"output_root={root}")
-        runs = [
-            PlannedRun(*settings_for(case.experiment, case.normalizer, *common, f"seed={seed}"))
-            for seed in range(seeds)
-        ]
-        run_together(runs)
-        record = runs[0].record
+        runs = [run_of(case.experiment, case.normalizer, *common, f"seed={seed}") for seed in range(seeds)]
+        train_together(runs)
+        record = runs[0].directory.read()
     assert record is not None
     assert record.steps_per_second is not None  # of a run's share of the time, so of all of them together
     return record.steps_per_second
 
 
 def alone(case: Case) -> float:
-    return loop_by_hand(settings_for(case.experiment, case.normalizer, *overrides(case))[0])
+    return loop_by_hand(run_of(case.experiment, case.normalizer, *overrides(case)).settings)
 
 
 def gigabytes(case: Case, seeds: int) -> float:

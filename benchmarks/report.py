@@ -17,9 +17,10 @@ from typing import Any
 import yaml
 from paired import cost, print_machine
 
-from normlab.config.checks import run_id
-from normlab.config.compose import composed
-from normlab.runs.record import Record, RunDirectory
+from normlab.config.compose import compose
+from normlab.runs.directory import RunDirectory
+from normlab.runs.identity import run_id
+from normlab.runs.record import Record
 
 POINTS = range(100, 10_001, 100)
 VARIANTS = 10
@@ -27,14 +28,13 @@ VARIANTS = 10
 
 def make_runs(place: Path, runs: int) -> None:
     """Write run directories as a sweep leaves them, of normalizers `none` and `made1` to `made9`."""
-    settings, choices = composed("experiment=mlp", "hydra.mode=RUN")
-    kept = {group: choice for group, choice in choices.items() if choice and not group.startswith("hydra/")}
+    run = compose("experiment=mlp", "hydra.mode=RUN")
     draws = random.Random(0)
     for number in range(runs):
         seed, variant = divmod(number, VARIANTS)
         normalizer = f"made{variant}" if variant else "none"
-        config = {**settings, "seed": seed, "normalizer": {"_target_": f"made.{normalizer}", "number": variant}}
-        leave(place, config, {**kept, "normalizer": normalizer}, 0.9 + variant / 200 + draws.gauss(0, 0.01))
+        config = {**run.settings, "seed": seed, "normalizer": {"_target_": f"made.{normalizer}", "number": variant}}
+        leave(place, config, {**run.choices, "normalizer": normalizer}, 0.9 + variant / 200 + draws.gauss(0, 0.01))
 
 
 def leave(place: Path, config: dict[str, Any], choices: dict[str, str], end: float) -> None:

@@ -1,4 +1,7 @@
-"""Hydra's sweepers: every combination of the values, or a search among them; of both only what is missing is run."""
+"""Hydra's sweepers: every combination of the values, or a search among them. Both run only what is missing.
+
+Hydra loads each plugin at every start of any Hydra command, so heavy modules are imported when sweeping.
+"""
 
 import logging
 import sys
@@ -11,100 +14,122 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobStatus
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-    from normlab.sweeps.plan import PlannedRun
+    from normlab.config.sweep import Job
+    from normlab.runs.run import Run
 
 log = logging.getLogger(__name__)
 
 
 class AblationSweeper(BasicSweeper):
-    """Runs every combination of the values swept over.
-
-    Hydra loads each plugin at every start of any Hydra command, so what is heavy is imported when sweeping.
+    """Runs every combination of the values of a sweep.
 
     Args:
         max_batch_size: jobs that are launched at a time; null for all.
         report: build the report at the end.
-        params: what the experiment sweeps over, from key to override.
+        params: the experiment's sweep, from key to override.
     """
 
     def __init__(self, max_batch_size: int | None, report: bool, params: dict[str, str] | None) -> None:
         super().__init__(max_batch_size, params)
         self.report = report
-        self.number_launched = 0
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from normlab.config.sweep import Planner
+
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        self.planner = Planner(hydra_context.config_loader, config)  # type: ignore[arg-type]  # Hydra has one loader
+        self.jobs: dict[tuple[str, ...], Job] = {}
 
     def sweep(self, arguments: list[str]) -> None:
         """Check all jobs, launch those whose runs are missing, report.
 
         Raises:
-            ConfigurationError: where a job's config or data are wrong, before any job started; and where jobs
-                failed, after the others ended.
+            ConfigurationError: a job's config or data are wrong, before any job started; or jobs failed, after the
+                others ended.
             SystemExit: after Ctrl-C or SIGTERM.
         """
-        batches = self.split_arguments(self.parsed(arguments), self.max_batch_size)
-        planned = [self.planned(batch) for batch in batches]
-        self.conclude([*chain(*planned)], self.launched(planned))
+        batches = [self.plan(batch) for batch in self.split_arguments(self.parse(arguments), self.max_batch_size)]
+        self.finish([*chain(*batches)], self.run_missing(batches))
 
-    def parsed(self, arguments: list[str]) -> list[Override]:
-        """Return what the experiment sweeps over, and the command line."""
+    def parse(self, arguments: list[str]) -> list[Override]:
+        """Return the overrides of the sweep: those of the experiment, then those of the command line.
+
+        Raises ConfigurationError if they sweep over experiments.
+        """
+        from normlab.errors import ConfigurationError
+
         assert self.hydra_context is not None
-        return OverridesParser.create(self.hydra_context.config_loader).parse_overrides(
-            [*self._parse_config(), *arguments]
-        )
+        parser = OverridesParser.create(self.hydra_context.config_loader)
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        for override in overrides:
+            if override.key_or_group == "experiment" and override.is_sweep_override():
+                names = ", ".join(override.sweep_string_iterator())
+                raise ConfigurationError(
+                    f"{override.input_line} sweeps over experiments ({names}), but each sweeps over values of its own:"
+                    " give one command for each, such as `normlab experiment=NAME` with the other overrides"
+                )
+        return overrides
 
-    def planned(self, jobs: Iterable[Sequence[str]]) -> "list[PlannedRun]":
+    def plan(self, batch: Iterable[Sequence[str]]) -> "list[Run]":
         """Return the run of each job, which is a list of overrides. Raises ConfigurationError."""
-        from normlab.config.compose import settings_of
-        from normlab.sweeps.plan import PlannedRun
+        planned = [self.planner.plan(overrides, len(self.jobs) + place) for place, overrides in enumerate(batch)]
+        self.jobs |= {tuple(job.run.overrides): job for job in planned}
+        return [job.run for job in planned]
 
-        assert self.config is not None
-        assert self.hydra_context is not None
-        loader = self.hydra_context.config_loader
-        return [PlannedRun(*settings_of(loader.load_sweep_config(self.config, list(job))), job) for job in jobs]
-
-    def launched(self, batches: "Sequence[Sequence[PlannedRun]]") -> SystemExit | None:
-        """Run what is missing, batch by batch; return what ended it early, if Ctrl-C or SIGTERM did."""
-        from normlab.config.checks import ConfigurationError
+    def run_missing(self, batches: "Sequence[Sequence[Run]]") -> SystemExit | None:
+        """Run what is missing, batch by batch; return the exit if Ctrl-C or SIGTERM ended it early."""
+        from normlab.errors import ConfigurationError
         from normlab.processes.stopping import StopRequest
         from normlab.sweeps.plan import check
-        from normlab.sweeps.progress import telling
+        from normlab.sweeps.progress import show_progress
 
         missing = [[run for run in batch if run.is_missing] for batch in batches]
-        left = [*chain(*missing)]
-        check(left)
+        check([*chain(*missing)])
         try:
-            with telling([*chain(*batches)], left), StopRequest().listening() as request:
-                # For launchers that take no signals themselves: they end their workers when this is raised in them.
-                request.when_asked = lambda: sys.exit(request.exit_status)
+            with show_progress([*chain(*batches)], [*chain(*missing)]), StopRequest().listen() as stop:
+                # For launchers that handle no signals: they end their workers when this is raised in them.
+                stop.on_request = lambda: sys.exit(stop.exit_status)
                 for batch in filter(None, missing):
-                    self.launch([run.overrides for run in batch])
+                    self.launch(batch)
         except SystemExit as signalled:
             return signalled
         except ConfigurationError:
             raise
-        except Exception as error:  # joblib gives up at a worker that died; the summary tells what is left to do
+        except Exception as error:  # joblib gives up if a worker dies; the list of unfinished runs names what is left
             log.error("The launcher gave up: %s", error)
         return None
 
-    def launch(self, jobs: Sequence[Sequence[str]]) -> None:
-        """Run jobs, and tell of those that failed outside of their runs, whose own failures stand in their records."""
+    def launch(self, runs: "Sequence[Run]") -> None:
+        """Launch runs, and log those that failed outside of training; other failures are in their records."""
+        from normlab.config.sweep import PlannedJobs
+
         assert self.launcher is not None
-        for result in self.launcher.launch(jobs, initial_job_idx=self.number_launched):
+        assert self.hydra_context is not None
+        jobs = {tuple(run.overrides): self.jobs[tuple(run.overrides)] for run in runs}
+        # The launcher asks its context for the config of each job.
+        self.launcher.hydra_context = HydraContext(  # type: ignore[attr-defined]
+            config_loader=PlannedJobs(self.planner.hydra, jobs),  # type: ignore[arg-type]
+            callbacks=self.hydra_context.callbacks,
+        )
+        first = next(iter(jobs.values())).number
+        for result in self.launcher.launch([list(overrides) for overrides in jobs], initial_job_idx=first):
             if result.status == JobStatus.FAILED:
                 log.error("%s", result._return_value)
-        self.number_launched += len(jobs)
 
-    def conclude(self, planned: "Sequence[PlannedRun]", stopped: SystemExit | None) -> None:
-        """Report, unless the sweep was stopped; then end as `sweep` says where it was, or runs are left to do."""
-        from normlab.config.checks import ConfigurationError
-        from normlab.sweeps.plan import left_to_do, report
+    def finish(self, runs: "Sequence[Run]", stopped: SystemExit | None) -> None:
+        """Report, unless the sweep was stopped; then raise that exit, or ConfigurationError if runs are unfinished."""
+        from normlab.errors import ConfigurationError
+        from normlab.sweeps.plan import list_unfinished, report
 
         if stopped is None and self.report:
-            report(planned)
-        unfinished = left_to_do(planned)
+            report(runs)
+        unfinished = list_unfinished(runs)
         if stopped is not None:
             if unfinished is not None:
                 print(unfinished, file=sys.stderr)
@@ -116,16 +141,16 @@ class AblationSweeper(BasicSweeper):
 class SearchSweeper(AblationSweeper):
     """Lets Optuna choose the values, trial by trial, to maximize validation accuracy.
 
-    hydra-optuna-sweeper is tied to Optuna 2 (of 2021), starts all over when it is started again, and searches
+    hydra-optuna-sweeper is tied to Optuna 2 (of 2021), starts from the beginning when it is started again, and searches
     over seeds as if they were hyperparameters. Here a trial makes one run for each seed, and its value is their mean.
 
     Args:
-        n_trials: how many in all, those of earlier starts of the same search included.
+        n_trials: number of trials in all, those of earlier starts of the same search included.
         at_once: how many are chosen at a time; null for one per core.
-        storage: file that the trials are kept in.
+        storage: file that keeps the trials.
         sampler: from a keyword `seed` to an Optuna sampler.
         report: build the report at the end.
-        params: what the experiment sweeps over, from key to override.
+        params: the experiment's sweep, from key to override.
     """
 
     def __init__(
@@ -144,21 +169,21 @@ class SearchSweeper(AblationSweeper):
         self.sampler = sampler
 
     def sweep(self, arguments: list[str]) -> None:
-        """Make the trials that are missing, print the table and the best trial. Raises as the sweep of all does."""
-        from normlab.config.checks import extra
-        from normlab.sweeps.jobs import runs_at_once
+        """Run the trials that are missing, print the best trial, report. Raises as `AblationSweeper.sweep` does."""
+        from normlab.errors import require_extra
+        from normlab.sweeps.machine import concurrent_runs
 
-        with extra("optuna"):
+        with require_extra("optuna"):
             from normlab.sweeps.search import Search
 
         assert self.config is not None
-        search = Search(self.parsed(arguments), self.storage, self.sampler, self.n_trials)
-        at_once = self.at_once or runs_at_once(self.config.accelerator.processes)
+        search = Search(self.parse(arguments), self.storage, self.sampler, self.n_trials)
+        at_once = self.at_once or concurrent_runs(self.config.accelerator.processes)
         stopped: SystemExit | None = None
         while stopped is None and (trials := search.next(at_once)):
-            planned = [self.planned(search.jobs_of(trial)) for trial in trials]
-            stopped = self.launched([[*chain(*planned)]])
+            planned = [self.plan(search.jobs_of(trial)) for trial in trials]
+            stopped = self.run_missing([[*chain(*planned)]])
             for trial, runs in zip(trials, planned, strict=True):
-                search.tell(trial, [run.record for run in runs])
+                search.tell(trial, [run.state().record for run in runs])
         print(search.best())
-        self.conclude([run for trial in search.trials for run in self.planned(search.jobs_of(trial))], stopped)
+        self.finish([run for trial in search.trials for run in self.plan(search.jobs_of(trial))], stopped)

@@ -1,3 +1,48 @@
-"""normlab: reproducible ablations of normalization layers."""
+"""normlab: reproducible ablations of normalization layers.
+
+    run = normlab.compose("experiment=deep_cnn", "normalizer=tf_nn", "seed=3")
+    record = normlab.train(run)
+    results = normlab.load("outputs/deep_cnn")
+    network = results.network(run.id)
+
+Importing normlab is cheap: torch and pandas are imported by the first function that needs them.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from normlab.report.load import Results
+    from normlab.runs.record import Record
+    from normlab.runs.run import Run
 
 __version__ = "0.1.0"
+
+
+def compose(*overrides: str) -> "Run":
+    """Compose one run from the shipped configs; see `normlab.config.compose.compose`."""
+    from normlab.config.compose import compose
+
+    return compose(*overrides)
+
+
+def train(run: "Run") -> "Record":
+    """Train a run, or what is left of it, and return its record; see `normlab.training.run.train`."""
+    from normlab.training.run import train
+
+    return train(run)
+
+
+def load(*directories: str | Path) -> "Results":
+    """Read all runs below output directories into tidy frames; see `normlab.report.load.load`.
+
+    `network(run_id)` of the result is the network of a finished run, with its trained weights.
+    """
+    from normlab.report.load import load
+
+    def restore(directory: Path) -> object:
+        from normlab.training.restore import restore_network
+
+        return restore_network(directory)
+
+    return load(*directories, restore=restore)

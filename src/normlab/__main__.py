@@ -2,5 +2,5 @@
 
 from normlab.commands.run import main
 
-if __name__ == "__main__":  # a worker process imports this module and must not run it
+if __name__ == "__main__":  # worker processes import this module and must not run the command
     main()

@@ -4,14 +4,15 @@ import copy
 
 import pytest
 
-from normlab.config.checks import ConfigurationError, run_directory, run_id
-from normlab.config.compose import composed, config_directory
+from normlab.config.compose import compose, config_directory
+from normlab.errors import ConfigurationError
+from normlab.runs.identity import run_id
 
 from ..choices import choices_of
 
 
 def identify(*overrides: str) -> str:
-    return run_id(*composed(*overrides))
+    return compose(*overrides).id
 
 
 def test_a_run_id_is_a_readable_slug_and_eight_hex_digits() -> None:
@@ -36,7 +37,9 @@ def test_a_key_that_cannot_change_the_result_leaves_the_run_id(override: str) ->
     assert identify("data=mnist", override) == identify("data=mnist")
 
 
-@pytest.mark.parametrize("overrides", [("data=digits",), ("experiment=deep_cnn", "normalizer=tf_nn", "seed=3")], ids=str)
+@pytest.mark.parametrize(
+    "overrides", [("data=digits",), ("experiment=deep_cnn", "normalizer=tf_nn", "seed=3")], ids=str
+)
 def test_one_process_adds_nothing_to_the_name_of_a_run(overrides: tuple[str, ...]) -> None:
     expected = identify(*overrides)
     assert identify(*overrides, "accelerator.processes=1", "sync_statistics=false") == expected
@@ -59,14 +62,14 @@ def test_equal_numbers_written_differently_are_the_same_run() -> None:
 
 
 def test_the_order_of_keys_does_not_matter() -> None:
-    settings, choices = composed("data=digits")
-    turned = dict(reversed(list(copy.deepcopy(settings).items())))
-    assert run_id(turned, choices) == run_id(settings, choices)
+    run = compose("data=digits")
+    turned = dict(reversed(list(copy.deepcopy(dict(run.settings)).items())))
+    assert run_id(turned, run.choices) == run.id
 
 
 def test_runs_lie_below_their_experiment_or_below_single() -> None:
-    assert run_directory(*composed("data=digits")).parts[:3] == ("outputs", "single", "runs")
-    assert run_directory(*composed("experiment=demo", "hydra.mode=RUN")).parts[:3] == ("outputs", "demo", "runs")
+    assert compose("data=digits").directory.path.parts[:3] == ("outputs", "single", "runs")
+    assert compose("experiment=demo", "hydra.mode=RUN").directory.path.parts[:3] == ("outputs", "demo", "runs")
 
 
 @pytest.mark.parametrize("experiment", choices_of("experiment"))
@@ -79,14 +82,14 @@ def test_an_experiment_opens_with_what_it_shows_its_source_cost_and_command(expe
 
 @pytest.mark.parametrize("experiment", choices_of("experiment"))
 def test_an_experiment_sweeps_normalizers_over_seeds_by_itself(experiment: str) -> None:
-    settings, choices = composed(f"experiment={experiment}")
-    assert settings["seed"] == 0
-    assert choices["experiment"] == experiment
+    run = compose(f"experiment={experiment}")
+    assert run.settings["seed"] == 0
+    assert run.experiment == experiment
 
 
 def test_only_the_convolutions_of_tf_nn_start_from_the_truncated_normal() -> None:
     initializers = {
-        variant: composed("experiment=deep_cnn", f"normalizer={variant}")[0]["convolution_initializer"]
+        variant: compose("experiment=deep_cnn", f"normalizer={variant}").settings["convolution_initializer"]
         for variant in ("none", "tf_layers", "tf_nn", "batch")
     }
     assert initializers.pop("tf_nn") == {"_target_": "normlab.models.TruncatedNormal", "std": 0.05}
@@ -102,11 +105,11 @@ def test_only_the_convolutions_of_tf_nn_start_from_the_truncated_normal() -> Non
     ],
 )
 def test_every_shipped_choice_composes_and_passes_its_own_checks(group: str, choice: str) -> None:
-    settings, choices = composed("data=digits", f"{group}={choice}")
-    assert choices[group] == choice
-    assert settings[group]
+    run = compose("data=digits", f"{group}={choice}")
+    assert run.choices[group] == choice
+    assert run.settings[group]
 
 
 def test_a_missing_value_is_named() -> None:
     with pytest.raises(ConfigurationError, match="steps"):
-        composed("steps=???")
+        compose("steps=???")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from normlab.data import BatchStream, Split
+from normlab.data.batches import Shard
 from normlab.data.preprocessing import unit_interval
 
 sizes_and_batches = st.integers(1, 40).flatmap(lambda size: st.tuples(st.just(size), st.integers(1, size)))
@@ -33,7 +34,7 @@ def drawn(batches: BatchStream, steps: int) -> list[list[int]]:
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 20), st.integers(0, 2**32 - 1))
 def test_the_parts_of_a_batch_are_the_batch_cut_in_order(parts: int, part_size: int, step: int, seed: int) -> None:
     batches = stream(40, parts * part_size, seed=seed)
-    cut = [batches.examples(batches.indices(step, (number, parts))) for number in range(parts)]
+    cut = [batches.examples(batches.indices(step, Shard(number, parts))) for number in range(parts)]
     assert [len(labels) for _, labels in cut] == [part_size] * parts
     for whole, pieces in zip(batches.batch(step), zip(*cut, strict=True), strict=True):
         assert torch.equal(torch.cat(pieces), whole)

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from normlab.data import DataError, Split, Splits, fashion_mnist, mnist
-from normlab.data.mnist import PublishedDataset, PublishedFile, load
+from normlab.data.mnist import Dataset, load
 
 MODULE = import_module("normlab.data.mnist")  # whose name in the package is that of the function
 # Nothing listens on port 1, so a connection is refused at once and without a name server.
@@ -53,10 +53,9 @@ PLAIN = {name: idx(values) for name, values in ARRAYS.items()}
 GZIPPED = {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in PLAIN.items()}
 
 
-def tiny_dataset(*mirrors: str) -> PublishedDataset:
-    files = [PublishedFile(name, sha256(GZIPPED[f"{name}.gz"]), sha256(PLAIN[name])) for name in NAMES]
-    first, second = mirrors or (CLOSED, CLOSED)
-    return PublishedDataset("tiny", (first, second), *files)
+def tiny_dataset(*mirrors: str) -> Dataset:
+    digests = {name: sha256(content) for name, content in (GZIPPED | PLAIN).items()}
+    return Dataset("tiny", mirrors or (CLOSED, CLOSED), digests)
 
 
 def place(directory: Path, files: dict[str, bytes]) -> None:
@@ -135,7 +134,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     for name in ("MNIST", "FASHION_MNIST"):
-        published: PublishedDataset = getattr(MODULE, name)
+        published: Dataset = getattr(MODULE, name)
         monkeypatch.setattr(MODULE, name, replace(published, mirrors=(CLOSED, CLOSED)))
 
 

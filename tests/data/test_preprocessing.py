@@ -21,8 +21,8 @@ from normlab.data.preprocessing import (
     Preprocessing,
     Standardize,
     Unit,
-    fitted,
-    transformed,
+    fit_preprocessing,
+    transform_splits,
     unit_interval,
 )
 
@@ -249,7 +249,7 @@ def small() -> tuple[Split, Split]:
 @every_kind
 def test_real_images_keep_their_shape_and_become_finite_float32(kind: type[Preprocessing]) -> None:
     source = digits()
-    preprocess = fitted(kind(), source.train)
+    preprocess = fit_preprocessing(kind(), source.train)
     for split in (source.train, source.test):
         seen = preprocess(split.images)
         assert seen.shape == split.images.shape
@@ -261,7 +261,7 @@ def test_real_images_keep_their_shape_and_become_finite_float32(kind: type[Prepr
 def test_real_images_come_back_from_the_inverse(kind: type[Preprocessing], small: tuple[Split, Split]) -> None:
     train, test = small
     preprocessing = kind()
-    preprocess = fitted(preprocessing, train)
+    preprocess = fit_preprocessing(preprocessing, train)
     for split in (train, test):
         back = preprocessing.inverse(preprocess(split.images)) * 255
         assert torch.equal(back.round().to(torch.uint8), split.images)
@@ -270,7 +270,7 @@ def test_real_images_come_back_from_the_inverse(kind: type[Preprocessing], small
 @every_kind
 def test_statistics_are_those_of_the_training_images(kind: type[Preprocessing], small: tuple[Split, Split]) -> None:
     train, test = small
-    preprocess = fitted(kind(), train)
+    preprocess = fit_preprocessing(kind(), train)
     by_hand = kind().fit(train.images.float() / 255)
     assert torch.equal(preprocess(test.images), by_hand.transform(test.images.float() / 255))
 
@@ -278,7 +278,7 @@ def test_statistics_are_those_of_the_training_images(kind: type[Preprocessing], 
 @every_kind
 def test_an_image_looks_the_same_whatever_else_is_seen(kind: type[Preprocessing], small: tuple[Split, Split]) -> None:
     train, test = small
-    preprocess = fitted(kind(), train)
+    preprocess = fit_preprocessing(kind(), train)
     first = preprocess(test.images)
     preprocess(255 - train.images)
     assert torch.equal(preprocess(test.images), first)
@@ -289,14 +289,16 @@ def test_an_image_looks_the_same_whatever_else_is_seen(kind: type[Preprocessing]
 def test_labels_do_not_matter(small: tuple[Split, Split]) -> None:
     train, test = small
     relabelled = Split(train.images, torch.zeros_like(train.labels))
-    assert torch.equal(fitted(Standardize(), train)(test.images), fitted(Standardize(), relabelled)(test.images))
+    assert torch.equal(
+        fit_preprocessing(Standardize(), train)(test.images), fit_preprocessing(Standardize(), relabelled)(test.images)
+    )
 
 
 @every_kind
 def test_the_images_themselves_are_left_as_they_were(kind: type[Preprocessing], small: tuple[Split, Split]) -> None:
     train, test = small
     before = train.images.clone(), test.images.clone()
-    fitted(kind(), train)(test.images)
+    fit_preprocessing(kind(), train)(test.images)
     assert torch.equal(train.images, before[0])
     assert torch.equal(test.images, before[1])
 
@@ -304,8 +306,8 @@ def test_the_images_themselves_are_left_as_they_were(kind: type[Preprocessing], 
 @every_kind
 def test_images_transformed_beforehand_are_those_of_a_batch_transformed_by_itself(kind: type[Preprocessing]) -> None:
     source = digits()
-    preprocess = fitted(kind(), source.train)
-    beforehand = transformed(source, preprocess, size=100)
+    preprocess = fit_preprocessing(kind(), source.train)
+    beforehand = transform_splits(source, preprocess, size=100)
     for name in ("train", "val", "test"):
         split, seen = getattr(source, name), getattr(beforehand, name)
         assert torch.equal(seen.labels, split.labels)

@@ -8,14 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from normlab.config.checks import ConfigurationError
-from normlab.config.compose import composed
+from normlab.config.compose import compose
+from normlab.errors import ConfigurationError
 from normlab.runs.record import Record
-from normlab.training.run import RunFailedError, run
+from normlab.training.run import RunFailedError, train
 
 from .conftest import Command, processes_in, record_of, wait_for
 from .test_resume import started
@@ -46,7 +47,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def asked_for_again(place: Path) -> Record:
     """Make what is left of the run, in this process and one that it starts."""
-    return run(*composed(*RUN, f"output_root={place / 'outputs'}"))
+    return train(compose(*RUN, f"output_root={place / 'outputs'}"))
 
 
 def is_training(runs: Runs) -> bool:
@@ -83,7 +84,7 @@ def test_a_run_whose_first_process_is_killed_leaves_none_behind_and_goes_on_to_t
     assert record_of(*runs("single"))["status"] == "running"
     caplog.set_level(logging.INFO)
     assert_ends_as_undisturbed(tmp_path, undisturbed)
-    assert "goes on after update" in caplog.text
+    assert "resumes after step" in caplog.text
 
 
 def test_a_run_another_process_of_which_is_killed_fails_at_once_by_its_name_and_goes_on_to_the_same_bytes(
@@ -107,7 +108,7 @@ def test_a_signal_ends_all_processes_after_the_same_update(runs: Runs, tmp_path:
     process.send_signal(signal.SIGINT)
     told, _ = process.communicate(timeout=20)
     assert process.returncode == 130, told
-    assert "interrupted; asked for again, it goes on from its checkpoint" in told
+    assert "interrupted; run the same command again to resume from its checkpoint" in told
     assert "Traceback" not in told
     wait_for(lambda: not processes_in(tmp_path), seconds=20)
     assert record_of(*runs("single"))["status"] == "interrupted"
@@ -153,7 +154,7 @@ def test_processes_that_a_launcher_started_make_the_run_together_and_only_the_fi
 
     again = ended(launched(tmp_path, *RUN))
     assert [status for status, _, _ in again] == [0, 0]
-    assert "is finished already" in again[0][1]
+    assert "is already finished" in again[0][1]
     assert again[1][1] == ""
 
 
@@ -209,9 +210,9 @@ def test_a_users_own_normalizer_is_warned_of_and_what_it_raises_in_another_proce
 ) -> None:
     (tmp_path / "of_a_user.py").write_text(USERS_LAYER)
     monkeypatch.syspath_prepend(tmp_path)
-    settings, choices = composed(*RUN, f"output_root={tmp_path / 'outputs'}")
+    run = compose(*RUN, f"output_root={tmp_path / 'outputs'}")
     with pytest.raises(RunFailedError, match="process 1 of 2 failed"):
-        run({**settings, "normalizer": {"_target_": "of_a_user.Averages"}}, choices)
+        train(replace(run, settings={**run.settings, "normalizer": {"_target_": "of_a_user.Averages"}}))
     (directory,) = runs("single")
     record = record_of(directory)
     assert record["status"] == "failed"

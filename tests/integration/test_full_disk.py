@@ -66,7 +66,7 @@ def test_a_checkpoint_that_the_disk_does_not_take_costs_a_warning(
 ) -> None:
     command = f"$NORMLAB {' '.join(RUN)} +callbacks.often._target_=of_a_user.Often"
     told = on_a_disk_of_its_own("size=330k", f"{command}; echo status $?; ls outputs/single/runs/*/checkpoints")
-    assert re.search(r"no checkpoint after update \d+, the one before stays \(is the disk full\?\)", told)
+    assert re.search(r"no checkpoint after step \d+, the previous one stays \(is the disk full\?\)", told)
     assert "status 0" in told
     assert "test/accuracy" in told
     assert "Traceback" not in told

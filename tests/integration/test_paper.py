@@ -30,13 +30,12 @@ def test_a_mistake_that_all_experiments_would_repeat_is_told_once(tmp_path: Path
 def test_all_tables_come_from_one_command_and_a_second_one_makes_nothing_anew(tmp_path: Path) -> None:
     told = paper(tmp_path, "data=digits", "batch_size=16", "steps=2")
     assert told.returncode == 0, told.stderr
-    tables, _, times = told.stdout.rpartition("tensorboard --logdir")
+    tables, _, times = told.stdout.partition("== Where the time went")
     for experiment in ON_CPUS:
         assert f"Report: outputs/{experiment}/report/index.html" in tables
         assert (tmp_path / "outputs" / experiment / "report" / "index.html").is_file()
-    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in times.splitlines() if "│" in line]
-    new = {row[0]: row[2] for row in rows}
-    assert new == {"deep_cnn": "15", "mlp": "10", "convnet": "10", "preprocessing": "60", "all": "95"}
+        assert f"{experiment}: " in times
+    assert len([*tmp_path.glob("outputs/*/runs/*")]) == 95
 
     again = paper(tmp_path, "data=digits", "batch_size=16", "steps=2")
     assert again.returncode == 0, again.stderr

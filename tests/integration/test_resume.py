@@ -62,7 +62,7 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_never_stopped(
         process.wait()
     finished = normlab(*RUN)
     assert finished.returncode == 0, finished.stderr
-    assert "goes on after update" in finished.stdout
+    assert "resumes after step" in finished.stdout
     assert_as_undisturbed(runs("demo")[0], undisturbed)
 
 
@@ -78,21 +78,37 @@ def test_a_signal_ends_the_step_writes_a_checkpoint_and_says_so(
     assert process.returncode == status, told
     (run,) = runs("demo")
     assert record_of(run)["status"] == "interrupted"
-    assert "interrupted; asked for again, it goes on from its checkpoint" in told
+    assert "interrupted; run the same command again to resume from its checkpoint" in told
     assert "Traceback" not in told
     assert normlab(*RUN).returncode == 0
     assert_as_undisturbed(run, undisturbed)
 
 
+# Holds a run before its first step until a file is there.
+HOLD = """
+import pathlib, time
+import pytorch_lightning as pl
+
+class Hold(pl.Callback):
+    def on_train_start(self, trainer, pl_module):
+        while not pathlib.Path("go").exists():
+            time.sleep(0.05)
+"""
+
+
 def test_of_two_processes_given_one_run_one_trains_and_the_other_leaves(
     normlab: Command, runs: Runs, tmp_path: Path
 ) -> None:
-    process = started(tmp_path, *RUN)
-    wait_for(lambda: runs("demo") and (runs("demo")[0] / "owner.json").exists())
-    second = normlab(*RUN)
+    (tmp_path / "hold.py").write_text(HOLD)
+    held = (*RUN, "+callbacks.hold._target_=hold.Hold")
+    process = started(tmp_path, *held)
+    wait_for(lambda: runs("demo") and (runs("demo")[0] / "metrics.csv").exists())
+    second = normlab(*held)
     assert second.returncode == 0
     assert f"is being trained by process {process.pid} on host" in second.stdout
+    (tmp_path / "go").touch()
     process.communicate(timeout=120)
+    assert f"{runs('demo')[0].name} is already finished" in normlab(*held).stdout
     assert record_of(*runs("demo"))["status"] == "finished"
 
 
@@ -144,14 +160,14 @@ def test_a_run_that_diverges_ends_at_once_with_its_step_and_is_a_result(normlab:
     record = record_of(*runs("single"))
     assert record["status"] == "diverged"
     assert 1 < record["diverged_at"] < 10
-    assert f"diverged, the loss of update {record['diverged_at']} is not finite" in finished.stdout
-    assert "is diverged already" in normlab(*command).stdout
+    assert f"diverged, the loss of step {record['diverged_at']} is not finite" in finished.stdout
+    assert "is already diverged" in normlab(*command).stdout
 
 
 def test_force_makes_a_finished_run_anew_and_keeps_the_old_one(normlab: Command, runs: Runs) -> None:
     command = ("data=digits", "steps=5")
     normlab(*command)
-    assert "is made anew" in normlab(*command, "force=true").stdout
+    assert "previous results moved to" in normlab(*command, "force=true").stdout
     old, new = sorted(runs("single"), key=lambda run: run.name, reverse=True)
     assert old.name == f"{new.name}.old1"
     assert (old / "metrics.csv").read_bytes() == (new / "metrics.csv").read_bytes()

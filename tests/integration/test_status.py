@@ -26,13 +26,13 @@ def test_it_counts_runs_by_status_and_names_those_that_are_not_finished(normlab:
     assert "1 finished, 1 diverged, 1 died" in told.stdout
     assert first.name in told.stdout
     assert "4 of 4" in told.stdout
-    assert "the loss of update 3 is not finite" in told.stdout
+    assert "the loss of step 3 is not finite" in told.stdout
 
 
 def test_a_place_without_runs_is_told(tmp_path: Path) -> None:
     told = status(tmp_path, "outputs")
     assert told.returncode == 1
-    assert told.stderr.startswith("there are no runs below what was named")
+    assert told.stderr.startswith("there are no runs below")
 
 
 def test_it_imports_no_torch() -> None:

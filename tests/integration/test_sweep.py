@@ -112,7 +112,7 @@ def test_a_run_that_raises_is_recorded_and_the_others_go_on(
     assert record_of(broken)["status"] == "failed"
     assert "RuntimeError: this layer breaks" in record_of(broken)["error"]
     assert record_of(whole)["status"] == "finished"
-    assert "1 of 2 runs did not finish; the same command goes on with them:" in finished.stderr
+    assert "1 of 2 runs did not finish; run the same command again to resume them:" in finished.stderr
     assert f"  outputs/demo/runs/{broken.name}: failed, RuntimeError: this layer breaks" in finished.stderr
     assert "Traceback" not in finished.stderr
 

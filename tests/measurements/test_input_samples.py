@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from normlab.data import Split
-from normlab.data.preprocessing import ZCA, Center, MinMax, Preprocessing, Standardize, Unit, fitted
-from normlab.measurements.input_samples import samples
+from normlab.data.preprocessing import ZCA, Center, MinMax, Preprocessing, Standardize, Unit, fit_preprocessing
+from normlab.measurements.input_samples import sample_inputs
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def train() -> Split:
 
 
 def sampled(preprocessing: Preprocessing, train: Split) -> dict[str, np.ndarray]:
-    return {**samples(type(preprocessing)(), fitted(preprocessing, train), train)}
+    return {**sample_inputs(type(preprocessing)(), fit_preprocessing(preprocessing, train), train)}
 
 
 def test_the_cloud_is_centred_standardized_rescaled_and_whitened(train: Split) -> None:
@@ -35,7 +35,7 @@ def test_the_cloud_is_centred_standardized_rescaled_and_whitened(train: Split) -
 def test_images_stand_before_and_after_what_the_network_sees(train: Split) -> None:
     found = sampled(Standardize(), train)
     assert np.array_equal(found["images"], train.images[:4].numpy())
-    seen = fitted(Standardize(), train)(train.images[:4]).numpy()
+    seen = fit_preprocessing(Standardize(), train)(train.images[:4]).numpy()
     assert found["images_after"] == pytest.approx(seen, abs=0.01)
 
 
@@ -47,5 +47,5 @@ def test_preprocessing_that_refuses_images_of_two_pixels_has_no_cloud(train: Spl
             super().fit(features)
             return self
 
-    found = samples(NeedsSquares(), fitted(NeedsSquares(), train), train)
+    found = sample_inputs(NeedsSquares(), fit_preprocessing(NeedsSquares(), train), train)
     assert set(found) == {"images", "images_after"}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from normlab.measurements.normalizer_statistics import normalizer_statistics
+from normlab.measurements.normalizer_statistics import measure_normalizers
 from normlab.models import MLP
 from normlab.models.layers import Block
 from normlab.normalizers import BatchNorm
@@ -28,7 +28,7 @@ def first_layer(network: nn.Module) -> Block:
 
 def test_percentiles_are_those_of_the_linear_map_before_the_normalizer(images: Tensor) -> None:
     network = perceptron()
-    found = normalizer_statistics(network, images)
+    found = measure_normalizers(network, images)
     values = first_layer(network).linear_map(images.flatten(start_dim=1))
     for percent in (15, 50, 85):
         assert found[f"normalizer/hidden.0/input_p{percent}"] == pytest.approx(
@@ -37,7 +37,7 @@ def test_percentiles_are_those_of_the_linear_map_before_the_normalizer(images: T
 
 
 def test_a_network_without_normalization_has_percentiles_alone(images: Tensor) -> None:
-    names = set(normalizer_statistics(perceptron(lambda features: nn.Identity()), images))
+    names = set(measure_normalizers(perceptron(lambda features: nn.Identity()), images))
     assert names == {f"normalizer/hidden.{layer}/input_p{percent}" for layer in (0, 1) for percent in (15, 50, 85)}
 
 
@@ -45,7 +45,7 @@ def test_averages_that_have_taken_over_the_sample_are_settled(images: Tensor) ->
     network = perceptron(lambda features: BatchNorm(features, momentum=1.0, averaged_variance="biased"))
     network.train()
     network(images)
-    found = normalizer_statistics(network, images)
+    found = measure_normalizers(network, images)
     for layer in ("hidden.0", "hidden.1"):
         assert found[f"normalizer/{layer}/mean_offset"] == pytest.approx(0, abs=1e-5)
         assert found[f"normalizer/{layer}/variance_ratio"] == pytest.approx(1, rel=1e-5)
@@ -53,7 +53,7 @@ def test_averages_that_have_taken_over_the_sample_are_settled(images: Tensor) ->
 
 def test_fresh_averages_are_off_by_the_formula(images: Tensor) -> None:
     network = perceptron()
-    found = normalizer_statistics(network, images)
+    found = measure_normalizers(network, images)
     values = first_layer(network).linear_map(images.flatten(start_dim=1)).detach().double()
     variance, mean = values.var(dim=0, correction=0) + 1e-5, values.mean(dim=0)
     offset = (mean.square() / variance).mean().sqrt().item()
@@ -68,7 +68,7 @@ def test_looking_changes_neither_the_network_nor_the_random_stream(images: Tenso
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    normalizer_statistics(network, images)
+    measure_normalizers(network, images)
     assert torch.equal(torch.rand(3), expected)
     assert all(torch.equal(values, before[name]) for name, values in network.state_dict().items())
     assert not any(module.training for module in network.modules())
@@ -76,11 +76,11 @@ def test_looking_changes_neither_the_network_nor_the_random_stream(images: Tenso
 
 def test_a_normalizer_that_sums_over_processes_is_described_in_this_one_alone(images: Tensor) -> None:
     network = perceptron()
-    alone = normalizer_statistics(network, images)
+    alone = measure_normalizers(network, images)
     for module in network.modules():
         if isinstance(module, BatchNorm):
             module.synchronized = True  # would wait for processes that there are none of
-    assert normalizer_statistics(network, images) == alone
+    assert measure_normalizers(network, images) == alone
     assert all(module.synchronized for module in network.modules() if isinstance(module, BatchNorm))
 
 
@@ -90,6 +90,6 @@ def test_percentiles_of_a_large_layer_see_every_feature() -> None:
     assert isinstance(linear_map, nn.Linear)
     nn.init.zeros_(linear_map.weight)
     linear_map.bias = nn.Parameter(torch.linspace(0, 1, 250))
-    found = normalizer_statistics(network, torch.zeros(1000, 1, 4, 4))
+    found = measure_normalizers(network, torch.zeros(1000, 1, 4, 4))
     for percent in (15, 50, 85):
         assert found[f"normalizer/hidden.0/input_p{percent}"] == pytest.approx(percent / 100, abs=0.01)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from normlab.measurements.schedule import Schedule, schedules
+from normlab.measurements.schedule import Schedule, parse_schedules
 
 DEEP_CNN: dict[str, dict[str, Any]] = {
     "val": {"first": 1, "every": 100, "unless": None},
@@ -13,7 +13,10 @@ DEEP_CNN: dict[str, dict[str, Any]] = {
 
 
 def test_the_deep_network_is_observed_after_the_batches_of_the_published_log() -> None:
-    due = {name: [u - 1 for u in range(1, 801) if schedule.is_due(u)] for name, schedule in schedules(DEEP_CNN).items()}
+    due = {
+        name: [u - 1 for u in range(1, 801) if schedule.is_due(u)]
+        for name, schedule in parse_schedules(DEEP_CNN).items()
+    }
     assert due["val"] == [0, 100, 200, 300, 400, 500, 600, 700]
     assert due["train_batch"] == [b for b in range(0, 800, 25) if b % 100]
 

@@ -1,4 +1,4 @@
-"""Scores in inference mode: exact, whatever the batches, and without a trace on the network."""
+"""Scores in inference_mode mode: exact, whatever the batches, and without a trace on the network."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from normlab.data.batches import Batch
 from normlab.data.preprocessing import unit_interval
 from normlab.data.splits import Split
-from normlab.measurements.scores import PASS_SIZE, Objective, Score, in_passes, inference, score
+from normlab.measurements.scores import BATCH_SIZE, Objective, Score, inference_mode, iterate_split, score
 from normlab.models import ConvNet
 from normlab.normalizers import BatchNorm
 from normlab.randomness import generator
@@ -64,15 +64,15 @@ def test_the_loss_counts_every_example_the_same_in_batches_of_different_sizes() 
 def test_a_score_does_not_depend_on_the_size_of_the_batches(
     network: ConvNet, split: Split, objective: Objective, size: int
 ) -> None:
-    in_batches = score(network, objective, in_passes(split, in_double_precision, size))
-    at_once = score(network, objective, in_passes(split, in_double_precision, IMAGES))
+    in_batches = score(network, objective, iterate_split(split, in_double_precision, size))
+    at_once = score(network, objective, iterate_split(split, in_double_precision, IMAGES))
 
     assert in_batches.loss == pytest.approx(at_once.loss, rel=1e-12)
     assert in_batches.accuracy == at_once.accuracy
 
 
-def test_a_score_equals_loss_and_accuracy_of_one_pass_in_inference_mode(network: ConvNet, split: Split) -> None:
-    scored = score(network, softmax_cross_entropy, in_passes(split, in_double_precision, 4))
+def test_a_score_equals_loss_and_accuracy_of_one_pass_in_inference_mode_mode(network: ConvNet, split: Split) -> None:
+    scored = score(network, softmax_cross_entropy, iterate_split(split, in_double_precision, 4))
 
     with torch.no_grad():
         logits = network.eval()(in_double_precision(split.images)).numpy()
@@ -83,7 +83,7 @@ def test_a_score_equals_loss_and_accuracy_of_one_pass_in_inference_mode(network:
 
 
 def test_a_score_in_training_mode_would_have_been_another(network: ConvNet, split: Split) -> None:
-    scored = score(network, softmax_cross_entropy, in_passes(split, in_double_precision))
+    scored = score(network, softmax_cross_entropy, iterate_split(split, in_double_precision))
 
     in_training = softmax_cross_entropy(network(in_double_precision(split.images)), split.labels).item()
 
@@ -97,7 +97,7 @@ def test_scoring_leaves_mode_parameters_and_buffers_as_they_were(
     network.train(training)
     before = {name: value.clone() for name, value in network.state_dict().items()}
 
-    score(network, softmax_cross_entropy, in_passes(split, in_double_precision, 5))
+    score(network, softmax_cross_entropy, iterate_split(split, in_double_precision, 5))
 
     assert all(module.training is training for module in network.modules())
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
@@ -112,16 +112,16 @@ def test_the_mode_comes_back_after_an_error(network: ConvNet, split: Split, trai
         raise KeyError
 
     with pytest.raises(KeyError):
-        score(network, broken, in_passes(split, in_double_precision))
+        score(network, broken, iterate_split(split, in_double_precision))
 
     assert network.training is training
     assert torch.is_grad_enabled()
 
 
-def test_inference_takes_no_gradients_and_lets_them_be_taken_afterwards(network: ConvNet) -> None:
+def test_inference_mode_takes_no_gradients_and_lets_them_be_taken_afterwards(network: ConvNet) -> None:
     images = torch.rand(2, 1, 8, 8, dtype=torch.float64)
 
-    with inference(network):
+    with inference_mode(network):
         assert not any(module.training for module in network.modules())
         assert not network(images).requires_grad
 
@@ -130,7 +130,7 @@ def test_inference_takes_no_gradients_and_lets_them_be_taken_afterwards(network:
 
 @pytest.mark.parametrize(("size", "sizes"), [(1, [1] * 23), (10, [10, 10, 3]), (23, [23]), (100, [23])])
 def test_passes_yield_the_whole_split_in_its_order(split: Split, size: int, sizes: list[int]) -> None:
-    passes = list(in_passes(split, unit_interval, size))
+    passes = list(iterate_split(split, unit_interval, size))
 
     assert [len(labels) for _, labels in passes] == sizes
     assert torch.equal(torch.cat([images for images, _ in passes]), split.images.float() / 255)
@@ -138,16 +138,16 @@ def test_passes_yield_the_whole_split_in_its_order(split: Split, size: int, size
 
 
 def test_a_pass_is_as_large_as_the_constant_says() -> None:
-    images = torch.zeros(PASS_SIZE + 1, 1, 1, 1, dtype=torch.uint8)
-    split = Split(images, torch.zeros(PASS_SIZE + 1, dtype=torch.int64))
+    images = torch.zeros(BATCH_SIZE + 1, 1, 1, 1, dtype=torch.uint8)
+    split = Split(images, torch.zeros(BATCH_SIZE + 1, dtype=torch.int64))
 
-    assert [len(labels) for _, labels in in_passes(split, unit_interval)] == [PASS_SIZE, 1]
+    assert [len(labels) for _, labels in iterate_split(split, unit_interval)] == [BATCH_SIZE, 1]
 
 
-def test_a_module_that_was_frozen_in_inference_mode_stays_so() -> None:
+def test_a_module_that_was_frozen_in_inference_mode_mode_stays_so() -> None:
     network = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
     network[1].eval()
-    with inference(network):
+    with inference_mode(network):
         assert not network[0].training
     assert network[0].training
     assert not network[1].training

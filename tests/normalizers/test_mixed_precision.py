@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from normlab.config.compose import composed
+from normlab.config.compose import compose
 from normlab.models.layers import named_normalizers
 from normlab.normalizers import BatchNorm, BatchNormByFormula
-from normlab.training.build import assemble
+from normlab.training.build import build
 
 from ..choices import choices_of
 
@@ -25,14 +25,14 @@ def test_running_averages_are_those_of_the_half_precision_inputs_taken_in_double
     choice: str, half: torch.dtype
 ) -> None:
     network = ("model=deep_cnn", "model.depth=2", f"normalizer={choice}")
-    settings, _ = composed("data=digits", *network, "batch_size=16", "steps=6")
-    parts = assemble(settings)
+    run = compose("data=digits", *network, "batch_size=16", "steps=6")
+    parts = build(run.settings)
     normalizers: dict[str, Any] = dict(named_normalizers(parts.network))
     assert len(normalizers) == 3
     passed: dict[str, list[Tensor]] = {name: [] for name in normalizers}
     for name, layer in normalizers.items():
         layer.register_forward_hook(lambda _, inputs, outputs, name=name: passed[name].extend((*inputs, outputs)))
-    optimizer = parts.optimizer(parts.network.parameters())
+    optimizer = parts.module.make_optimizer(parts.network.parameters())
     for images, labels in parts.batches:
         optimizer.zero_grad()
         with torch.autocast("cpu", dtype=half):
@@ -44,7 +44,7 @@ def test_running_averages_are_those_of_the_half_precision_inputs_taken_in_double
     assert {value.dtype for value in parts.network.state_dict().values()} == {torch.float32}
     for name, layer in normalizers.items():
         batches = [inputs.detach().double().numpy() for inputs in passed[name][::2]]
-        mean, variance = averages_of(batches, settings["normalizer"])
+        mean, variance = averages_of(batches, run.settings["normalizer"])
         # The kernel adds up hundreds of values in float32; rounding to half precision would cost ten times as much.
         np.testing.assert_allclose(layer.running_mean, mean, rtol=4e-5, atol=4e-5 * np.sqrt(variance.max()))
         np.testing.assert_allclose(layer.running_var, variance, rtol=4e-5)

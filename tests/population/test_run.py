@@ -9,14 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from normlab.config.checks import ConfigurationError
-from normlab.config.compose import composed
-from normlab.population.check import UPDATES
-from normlab.population.run import NotTogetherError, run_together, updates_made
-from normlab.population.stack import Population
-from normlab.runs.ownership import ownership
-from normlab.sweeps.plan import PlannedRun
-from normlab.training.run import run
+from normlab.config.compose import compose
+from normlab.errors import ConfigurationError
+from normlab.population.check import STEPS
+from normlab.population.run import NotVectorizableError, steps_done, train_together
+from normlab.population.stack import Stack
+from normlab.runs.ownership import own
+from normlab.runs.record import Record
+from normlab.runs.run import Run
+from normlab.training.run import train
 
 from ..choices import choices_of
 from ..integration.conftest import curves_of
@@ -34,22 +35,27 @@ OBSERVED = (
 )
 
 
-def planned(root: Path, *overrides: str, seeds: tuple[int, ...] = (0, 1)) -> list[PlannedRun]:
-    return [PlannedRun(*composed(*OBSERVED, *overrides, f"seed={seed}", f"output_root={root}")) for seed in seeds]
+def planned(root: Path, *overrides: str, seeds: tuple[int, ...] = (0, 1)) -> list[Run]:
+    return [compose(*OBSERVED, *overrides, f"seed={seed}", f"output_root={root}") for seed in seeds]
 
 
-def alone(runs: list[PlannedRun]) -> None:
+def alone(runs: list[Run]) -> None:
     for each in runs:
-        run(each.settings, each.choices)
+        train(each)
 
 
-def results(runs: list[PlannedRun]) -> list[dict[str, Any]]:
+def record(run: Run) -> Record:
+    found = run.directory.read()
+    assert found is not None
+    return found
+
+
+def results(runs: list[Run]) -> list[dict[str, Any]]:
     """Curves and final metrics of each run."""
     found = []
     for each in runs:
-        assert each.record is not None
-        assert each.record.status == "finished"
-        found.append({"curves": curves_of(each.directory.path), "end": each.record.metrics})
+        assert record(each).status == "finished"
+        found.append({"curves": curves_of(each.directory.path), "end": record(each).metrics})
     return found
 
 
@@ -80,14 +86,14 @@ def test_curves_and_final_metrics_are_those_of_lone_runs(tmp_path: Path, model: 
     calm += ["model.depth=4"] if model == "deep_cnn" else []
     overrides = (f"model={model}", f"normalizer={normalizer}", *calm)
     ours, theirs = planned(tmp_path / "together", *overrides), planned(tmp_path / "alone", *overrides)
-    run_together(ours)
+    train_together(ours)
     alone(theirs)
     assert results(ours) == approximately(results(theirs))
 
 
 def test_each_leaves_the_same_files_and_a_record_that_says_how_many_there_were(tmp_path: Path) -> None:
     ours, theirs = planned(tmp_path / "together"), planned(tmp_path / "alone")
-    run_together(ours)
+    train_together(ours)
     alone(theirs)
     for one, other in zip(ours, theirs, strict=True):
         assert names_in(one) == names_in(other)
@@ -95,41 +101,38 @@ def test_each_leaves_the_same_files_and_a_record_that_says_how_many_there_were(t
         assert kept.keys() == expected.keys()
         assert kept["network"].keys() == expected["network"].keys()
         assert abs(one.directory.checkpoint.stat().st_size - other.directory.checkpoint.stat().st_size) < 2_000
-        assert one.record is not None
-        assert other.record is not None
-        assert one.record.environment == {**other.record.environment, "trained_together": 2}
+        assert record(one).environment == {**record(other).environment, "trained_together": 2}
 
 
-def names_in(planned: PlannedRun) -> list[str]:
+def names_in(planned: Run) -> list[str]:
     """The files of a run; those of TensorBoard without time and process in their names."""
     return sorted(path.name.partition("tfevents")[0] for path in planned.directory.path.rglob("*"))
 
 
-@pytest.mark.parametrize("goes_on", [run_together, alone], ids=["together", "alone"])
+@pytest.mark.parametrize("goes_on", [train_together, alone], ids=["together", "alone"])
 def test_stopped_runs_go_on_together_or_alone_to_the_same_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goes_on: Callable[[list[PlannedRun]], None]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goes_on: Callable[[list[Run]], None]
 ) -> None:
     overrides = ("normalizer=batch", "optimizer=adam")
     ours, whole = planned(tmp_path / "stopped", *overrides), planned(tmp_path / "whole", *overrides)
-    run_together(whole)
+    train_together(whole)
     with monkeypatch.context() as patched:
-        patched.setattr(Population, "update", with_a_signal(Population.update, at=33 + UPDATES))
+        patched.setattr(Stack, "step", with_a_signal(Stack.step, at=33 + STEPS))
         with pytest.raises(SystemExit) as interruption:
-            run_together(ours)
+            train_together(ours)
     assert interruption.value.code == 143
     for each in ours:
-        assert each.record is not None
-        assert each.record.status == "interrupted"
-        assert updates_made(each) == 33
+        assert record(each).status == "interrupted"
+        assert steps_done(each) == 33
     goes_on(ours)
     assert results(ours) == approximately(results(whole))
 
 
-def with_a_signal(update: Callable[[Population, Tensor], Tensor], at: int) -> Callable[[Population, Tensor], Tensor]:
+def with_a_signal(update: Callable[[Stack, Tensor], Tensor], at: int) -> Callable[[Stack, Tensor], Tensor]:
     """An update in whose call number `at` SIGTERM comes; those of the trial count."""
     calls = iter(range(1, at + 1))
 
-    def interrupted(self: Population, indices: Tensor) -> Tensor:
+    def interrupted(self: Stack, indices: Tensor) -> Tensor:
         if next(calls) == at:
             signal.raise_signal(signal.SIGTERM)
         return update(self, indices)
@@ -142,11 +145,14 @@ def test_finished_ones_and_those_made_elsewhere_are_left_alone(tmp_path: Path) -
     alone(runs[:1])
     before = runs[0].directory.metrics.stat().st_mtime_ns
     runs[1].directory.path.mkdir()
-    with ownership(runs[1].directory.path):
-        run_together(runs)
+    with own(runs[1].directory.path):
+        train_together(runs)
     assert runs[0].directory.metrics.stat().st_mtime_ns == before
-    assert runs[1].record is None
-    assert [each.record.environment["trained_together"] for each in runs[2:] if each.record] == [2, 2]
+    assert runs[1].directory.read() is None
+    assert [record(each).environment["trained_together"] for each in runs[2:]] == [
+        2,
+        2,
+    ]
 
 
 class LargeForSome:
@@ -163,10 +169,10 @@ def test_one_that_diverges_ends_as_it_does_alone_and_its_neighbours_go_on(tmp_pa
     seeds = (0, 1, 2, 3, 4, 5)
     ours = planned(tmp_path / "together", *overrides, seeds=seeds)
     theirs = planned(tmp_path / "alone", *overrides, seeds=seeds)
-    run_together(ours)
+    train_together(ours)
     alone(theirs)
-    told = [(each.record.status, each.record.diverged_at) for each in ours if each.record]
-    assert told == [(each.record.status, each.record.diverged_at) for each in theirs if each.record]
+    told = [(record(each).status, record(each).diverged_at) for each in ours]
+    assert told == [(record(each).status, record(each).diverged_at) for each in theirs if record(each)]
     assert ("diverged", 1) in told
     assert ("finished", None) in told
     for one, other in zip(ours, theirs, strict=True):
@@ -176,18 +182,18 @@ def test_one_that_diverges_ends_as_it_does_alone_and_its_neighbours_go_on(tmp_pa
 def test_runs_that_differ_in_more_than_their_seed_are_refused_and_leave_nothing(tmp_path: Path) -> None:
     runs = planned(tmp_path) + planned(tmp_path, "steps=60", seeds=(2,))
     with pytest.raises(ConfigurationError, match="in their seed alone, not in steps"):
-        run_together(runs)
+        train_together(runs)
     assert not any(tmp_path.iterdir())
 
 
 def test_in_bfloat16_they_train_together_where_pytorch_can_and_otherwise_alone(tmp_path: Path) -> None:
     overrides = ("accelerator.precision=bf16-mixed", "steps=5", "normalizer=batch")
     together = planned(tmp_path, *overrides, "model=convnet")
-    run_together(together)
-    assert [each.record.status for each in together if each.record] == ["finished"] * 2
+    train_together(together)
+    assert [record(each).status for each in together] == ["finished"] * 2
     # PyTorch 2.13 on a CPU: no batch normalization of features (N, C) in bfloat16 beneath vmap.
-    with pytest.raises(NotTogetherError, match="BFloat16"):
-        run_together(planned(tmp_path, *overrides, "model=mlp"))
+    with pytest.raises(NotVectorizableError, match="BFloat16"):
+        train_together(planned(tmp_path, *overrides, "model=mlp"))
 
 
 class DropsSome(nn.Dropout):
@@ -197,8 +203,8 @@ class DropsSome(nn.Dropout):
 
 def test_what_cannot_be_trained_together_says_so_and_is_left_to_be_run_alone(tmp_path: Path) -> None:
     runs = planned(tmp_path, "normalizer._target_=tests.population.test_run.DropsSome")
-    with pytest.raises(NotTogetherError, match="random"):
-        run_together(runs)
+    with pytest.raises(NotVectorizableError, match="random"):
+        train_together(runs)
     alone(runs)
     results(runs)
 
@@ -214,8 +220,8 @@ def test_what_cannot_be_trained_together_says_so_and_is_left_to_be_run_alone(tmp
     ],
 )
 def test_settings_that_concern_one_network_at_a_time_are_named(tmp_path: Path, override: str, reason: str) -> None:
-    with pytest.raises(NotTogetherError, match=reason):
-        run_together(planned(tmp_path, override))
+    with pytest.raises(NotVectorizableError, match=reason):
+        train_together(planned(tmp_path, override))
     assert not any(tmp_path.iterdir())
 
 
@@ -224,7 +230,7 @@ def test_settings_that_concern_one_network_at_a_time_are_named(tmp_path: Path, o
     [
         (torch.OutOfMemoryError("CUDA out of memory"), MemoryError),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), MemoryError),
-        (ValueError("of its own"), NotTogetherError),
+        (ValueError("of its own"), NotVectorizableError),
     ],
     ids=["on a GPU", "on a CPU", "another error"],
 )
@@ -238,6 +244,6 @@ def test_an_error_while_all_train_says_how_they_can_go_on(
     with monkeypatch.context() as patched:
         patched.setattr("normlab.population.run.fit_together", failing)
         with pytest.raises(expected):
-            run_together(runs)
+            train_together(runs)
     alone(runs)
     results(runs)

@@ -7,26 +7,26 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from normlab.config.compose import composed
+from normlab.config.compose import compose
 from normlab.data.batches import BatchStream
-from normlab.population.check import why_not_together
-from normlab.population.stack import Population
-from normlab.training.build import assemble
+from normlab.population.check import reason_not_vectorizable
+from normlab.population.stack import Stack
+from normlab.training.build import build
 from normlab.training.checkpoints import restore, state_of
-from normlab.training.module import Classifier
+from normlab.training.module import TrainingModule
 
 from ..choices import choices_of
 from ..small_digits import SMALL
 
 
-def members(*overrides: str, seeds: Sequence[int] = (0, 1, 2), **changes: Any) -> list[Classifier]:
+def members(*overrides: str, seeds: Sequence[int] = (0, 1, 2), **changes: Any) -> list[TrainingModule]:
     """Classifiers in float64 that differ in their seed alone, each with an optimizer of its own."""
     found = []
     for seed in seeds:
-        parts = assemble(composed("data=digits", SMALL, "batch_size=16", *overrides, f"seed={seed}")[0])
+        parts = build(compose("data=digits", SMALL, "batch_size=16", *overrides, f"seed={seed}").settings)
         batches = BatchStream(parts.splits.train, in_float64(parts.preprocess), 16, 50, seed)
-        given = {"network": parts.network.double(), "optimizer": parts.optimizer, **changes}
-        found.append(Classifier(objective=parts.objective, batches=batches, **given))
+        given = {"network": parts.network.double(), "optimizer": parts.module.make_optimizer, **changes}
+        found.append(TrainingModule(objective=parts.objective, batches=batches, **given))
     return found
 
 
@@ -34,12 +34,12 @@ def in_float64(preprocess: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Ten
     return lambda images: preprocess(images).double()
 
 
-def trained_alone(members: Sequence[Classifier], steps: range) -> Tensor:
+def trained_alone(members: Sequence[TrainingModule], steps: range) -> Tensor:
     """Make the updates of each by itself; return the losses (members, updates)."""
-    return torch.stack([torch.stack([member.update(step) for step in steps]) for member in members])
+    return torch.stack([torch.stack([member.step(step) for step in steps]) for member in members])
 
 
-def differences(ones: Sequence[Classifier], others: Sequence[Classifier]) -> list[str]:
+def differences(ones: Sequence[TrainingModule], others: Sequence[TrainingModule]) -> list[str]:
     """The names of weights and buffers that differ by more than 1e-9."""
     return [
         name
@@ -56,9 +56,9 @@ def test_in_float64_every_network_ends_where_it_does_alone(model: str, normalize
     overrides = (f"model={model}", f"normalizer={normalizer}", *smaller)
     alone, together = members(*overrides, seeds=(0, 1)), members(*overrides, seeds=(0, 1))
     losses = trained_alone(alone, range(50))
-    assert torch.allclose(Population(together).train(range(50)), losses, rtol=1e-9)
+    assert torch.allclose(Stack(together).train(range(50)), losses, rtol=1e-9)
     assert differences(alone, together) == []
-    assert [member.updates for member in together] == [50, 50]
+    assert [member.steps_done for member in together] == [50, 50]
     assert not torch.allclose(losses[0], losses[1], rtol=1e-3)
 
 
@@ -68,7 +68,7 @@ def test_every_optimizer_and_objective_updates_all_as_it_does_one(optimizer: str
     overrides = ("model=convnet", "normalizer=batch", f"optimizer={optimizer}", f"objective={objective}")
     alone, together = members(*overrides), members(*overrides)
     trained_alone(alone, range(20))
-    Population(together).train(range(20))
+    Stack(together).train(range(20))
     assert differences(alone, together) == []
 
 
@@ -77,11 +77,11 @@ def test_members_go_on_alone_or_in_another_population_from_what_one_hands_out(op
     overrides = ("normalizer=batch", f"optimizer={optimizer}")
     alone, together = members(*overrides), members(*overrides)
     trained_alone(alone, range(10))
-    population = Population(together)
+    population = Stack(together)
     population.train(range(5))
-    population.hand_out_optimizer_states()
+    population.distribute_optimizer_state()
     trained_alone(together[:1], range(5, 10))
-    Population(together[1:]).train(range(5, 10))
+    Stack(together[1:]).train(range(5, 10))
     assert differences(alone, together) == []
 
 
@@ -89,13 +89,13 @@ def test_a_weight_its_gradient_and_its_state_lie_alike_in_memory_as_fused_optimi
     overrides = ("model=convnet", "normalizer=batch", "optimizer=adam")
     alone, together, fresh = (members(*overrides, seeds=(0, 1)) for _ in range(3))
     trained_alone(alone, range(10))
-    population = Population(together)
+    population = Stack(together)
     population.train(range(5))
-    population.hand_out_optimizer_states()
+    population.distribute_optimizer_state()
     for member, other in zip(fresh, together, strict=True):
         restore(member, state_of(other))
     trained_alone(fresh[:1], range(5, 10))
-    Population(fresh[1:]).train(range(5, 10))
+    Stack(fresh[1:]).train(range(5, 10))
     for optimizer in (alone[0].optimizer, population.optimizer, together[0].optimizer, fresh[0].optimizer):
         for weight, state in optimizer.state.items():
             for part in (weight.grad, state["exp_avg"], state["exp_avg_sq"]):
@@ -112,14 +112,14 @@ def order_in_memory(values: Tensor) -> list[int]:
 def test_one_that_diverges_stops_counting_and_touches_no_neighbour() -> None:
     alone, together = members("normalizer=batch"), members("normalizer=batch")
     trained_alone(alone, range(10))
-    population = Population(together)
+    population = Stack(together)
     population.train(range(4))
     with torch.no_grad():
         together[1].network.output.bias.fill_(torch.inf)  # type: ignore[union-attr, operator]
     population.train(range(4, 7))
     population.train(range(7, 10))
     assert [member.diverged_at for member in together] == [None, 5, None]
-    assert [member.updates for member in together] == [10, 5, 10]
+    assert [member.steps_done for member in together] == [10, 5, 10]
     assert differences(alone[::2], together[::2]) == []
 
 
@@ -160,7 +160,7 @@ def network(layer: Callable[[int], nn.Module]) -> nn.Module:
     [
         (PicksByValue, "data-dependent"),
         (lambda features: nn.Dropout(), "random"),
-        (ReplacesItsBuffer, "after 2 updates"),
+        (ReplacesItsBuffer, "after 2 steps"),
     ],
     ids=["control flow by value", "random numbers", "a buffer replaced"],
 )
@@ -169,25 +169,25 @@ def test_a_layer_that_cannot_be_vectorized_is_told_before_training(
 ) -> None:
     made = [member for seed in (0, 1) for member in members(seeds=[seed], network=network(layer))]
     before = {name: value.clone() for name, value in made[0].network.state_dict().items()}
-    told = why_not_together(made)
+    told = reason_not_vectorizable(made)
     assert told is not None
     assert reason in told
     assert all(torch.equal(before[name], value) for name, value in made[0].network.state_dict().items())
 
 
 def test_an_optimizer_that_looks_at_whole_weights_is_told_before_training() -> None:
-    told = why_not_together(members(optimizer=lambda parameters: WholeWeight(parameters, lr=0.1)))
+    told = reason_not_vectorizable(members(optimizer=lambda parameters: WholeWeight(parameters, lr=0.1)))
     assert told is not None
-    assert "is another than that of a network trained alone" in told
+    assert "differs from that of a network trained alone" in told
 
 
 def test_shipped_networks_can_be_trained_together() -> None:
     for optimizer in choices_of("optimizer"):
-        assert why_not_together(members("normalizer=batch_norm_1d", f"optimizer={optimizer}")) is None
+        assert reason_not_vectorizable(members("normalizer=batch_norm_1d", f"optimizer={optimizer}")) is None
 
 
 def test_members_at_different_updates_are_refused() -> None:
     unequal = members()
-    unequal[1].updates = 3
-    with pytest.raises(ValueError, match="the same number of updates"):
-        Population(unequal)
+    unequal[1].steps_done = 3
+    with pytest.raises(ValueError, match="the same number of steps"):
+        Stack(unequal)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from normlab.config.checks import run_id
-from normlab.runs.record import Record, RunDirectory, Status
+from normlab.runs.directory import RunDirectory
+from normlab.runs.identity import run_id
+from normlab.runs.record import Record, Status
 
 Curves = Mapping[str, Mapping[int, float]]
 """Name → {step: value}."""

@@ -14,7 +14,8 @@ from normlab.report.analysis import Options, analyse
 from normlab.report.comparison import compare_pairs, compare_unpaired, holm, paired_p, unpaired_p
 from normlab.report.load import load
 from normlab.report.statistics import interval_of
-from normlab.runs.record import RunDirectory, Status
+from normlab.runs.directory import RunDirectory
+from normlab.runs.record import Status
 from tests.report.made_runs import make_ablation, make_run
 
 

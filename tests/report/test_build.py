@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from normlab.report.build import build, report_directory
-from normlab.runs.record import RunDirectory
+from normlab.runs.directory import RunDirectory
 
 from .made_runs import make_ablation, make_run
 

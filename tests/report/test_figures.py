@@ -32,7 +32,7 @@ from normlab.report.figures.selection import select
 from normlab.report.figures.sensitivity import sensitivity
 from normlab.report.load import Results, load
 from normlab.report.statistics import summarize
-from normlab.runs.record import RunDirectory
+from normlab.runs.directory import RunDirectory
 from tests.report.made_runs import make_ablation, make_run
 
 PUBLISHED = {"tf_nn": {"val/accuracy": 0.95, "curves": {"val/accuracy": {"20": 0.5, "60": 0.9}}}}

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from normlab.report.analysis import analyse
 from normlab.report.load import Results, load, read_metrics
-from normlab.runs.ownership import ownership
-from normlab.runs.record import RunDirectory
+from normlab.runs.directory import RunDirectory
+from normlab.runs.ownership import own
 from tests.report.made_runs import make_ablation, make_run, write_curves
 
 
@@ -183,16 +183,24 @@ def test_a_metric_that_is_not_a_number_is_kept_as_such(root: Path) -> None:
 def test_a_run_that_nobody_makes_any_more_has_died(root: Path) -> None:
     path = make_run(root, status="running")
     assert load(root).runs["status"].tolist() == ["died"]
-    with ownership(path):
+    with own(path):
         assert load(root).runs["status"].tolist() == ["running"]
     assert load(root).runs["status"].tolist() == ["died"]
 
 
-@pytest.mark.parametrize("status", ["finished", "failed", "diverged", "interrupted"])
-def test_other_statuses_are_those_of_the_record_whoever_owns_the_directory(root: Path, status: Any) -> None:
+@pytest.mark.parametrize("status", ["finished", "diverged"])
+def test_a_result_stays_one_whoever_owns_the_directory(root: Path, status: Any) -> None:
     path = make_run(root, status=status)
-    with ownership(path):
+    with own(path):
         assert load(root).runs["status"].tolist() == [status]
+
+
+@pytest.mark.parametrize("status", ["failed", "interrupted"])
+def test_a_run_that_ended_early_is_running_while_a_process_owns_it_again(root: Path, status: Any) -> None:
+    path = make_run(root, status=status)
+    with own(path):
+        assert load(root).runs["status"].tolist() == ["running"]
+    assert load(root).runs["status"].tolist() == [status]
 
 
 def test_a_run_that_diverged_tells_where(root: Path) -> None:

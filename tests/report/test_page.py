@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -50,18 +51,14 @@ class Reader(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def page_of(root: Path, commands: dict[str, str] | None = None, figures: tuple[Figure, ...] = ()) -> str:
-    write_page(analyse(load(root)), figures, commands or {}, root)
+def page_of(root: Path, figures: tuple[Figure, ...] = ()) -> str:
+    write_page(analyse(load(root)), figures, root, root)
     return (root / "index.html").read_text(encoding="utf-8")
 
 
 def details_in(page: str) -> dict[str, Any]:
-    """Return the details of runs, lists of places replaced by their lines."""
-    data = json.loads(Reader(page).scripts[0])
-    found: dict[str, Any] = {}
-    for run, told in data["runs"].items():
-        texts = {key: "\n".join(data["lines"][place] for place in told[key]) for key in ("error", "log", "record")}
-        found[run] = {**told, **texts}
+    """Return run id → details."""
+    found: dict[str, Any] = json.loads(Reader(page).scripts[0])
     return found
 
 
@@ -70,26 +67,22 @@ def test_markup_in_names_logs_errors_and_configs_is_shown_as_text(tmp_path: Path
     report = {"claim": EVIL, "source": EVIL, "metric": "val/accuracy", "threshold": 0.1}
     evil = make_run(tmp_path / "e", EVIL, 0, status="failed", error=f"ValueError: {EVIL}", report=report)
     make_run(tmp_path / "e", EVIL, 1, config={"model": {"note": EVIL}}, environment={"device": EVIL})
-    (evil / "run.log").write_text(f"INFO {EVIL}\n")
     (tmp_path / "e" / "figures").mkdir()
     (tmp_path / "e" / "figures" / "f.svg").write_text("<svg/>")
     figure = Figure("f", EVIL, EVIL, f'"{EVIL}')
-    page = page_of(tmp_path / "e", {"": f"normlab x='{EVIL}'"}, (figure,))
+    page = page_of(tmp_path / "e", (figure,))
     reader = Reader(page)
     assert EVIL not in page
     assert len(reader.scripts) == 2
     assert reader.attributes("img")[0]["alt"] == f'"{EVIL}'
-    assert f"x='{EVIL}'" in reader.text
     told = details_in(page)[evil.name]
     assert EVIL in told["error"]
-    assert EVIL in told["log"]
     assert ["model.note", EVIL] in next(run["settings"] for run in details_in(page).values() if run["settings"][2:])
 
 
-def test_records_hold_what_would_end_a_script(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "e", error="</script><!-- <script>", metrics={"val/accuracy": float("nan")})
-    record = json.loads(details_in(page_of(tmp_path / "e"))[run.name]["record"])
-    assert record["error"] == "</script><!-- <script>"
+def test_an_error_may_hold_what_would_end_a_script(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "e", status="failed", error="</script><!-- <script>")
+    assert details_in(page_of(tmp_path / "e"))[run.name]["error"] == "</script><!-- <script>"
 
 
 def test_the_page_loads_nothing_and_lets_nothing_be_loaded(tmp_path: Path) -> None:
@@ -152,24 +145,19 @@ def test_failed_runs_show_their_error_and_diverged_ones_their_update(tmp_path: P
     assert "No run has final metrics yet." in page
 
 
-def test_a_run_shows_the_end_of_its_log_whatever_bytes_are_in_it(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "e")
-    lines = "".join(f"line {number}\n" for number in range(20_000))
-    (run / "run.log").write_bytes(lines.encode() + b"\xff\x1b[31mred\x1b[0m\n" + b"x" * 5000)
-    log = details_in(page_of(tmp_path / "e"))[run.name]["log"].split("\n")
-    assert len(log) == 40
-    assert log[-3:-1] == ["line 19999", "\ufffdred"]
-    assert log[-1].endswith("… 4000 more characters")
-    (run / "run.log").unlink()
-    assert "There is no log" in details_in(page_of(tmp_path / "e"))[run.name]["log"]
+def test_a_run_links_to_its_record_config_curves_and_log(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "e", "a b?")
+    files = details_in(page_of(tmp_path / "e"))[run.name]["files"]
+    assert list(files) == ["run.json", "config.yaml", "metrics.csv", "run.log"]
+    assert {(tmp_path / "e" / unquote(link)).resolve() for link in files.values()} == {run / name for name in files}
 
 
 def test_a_run_shows_its_command_and_the_keys_in_which_runs_differ(tmp_path: Path) -> None:
     first = make_run(tmp_path / "e", "none", 0)
     make_run(tmp_path / "e", "none", 1, config={"optimizer": {"_target_": "torch.optim.SGD", "lr": 0.2}})
-    told = details_in(page_of(tmp_path / "e", {first.name: "normlab seed=0"}))[first.name]
+    told = details_in(page_of(tmp_path / "e"))[first.name]
     assert told["settings"] == [["seed", "0"], ["optimizer.lr", "0.1"]]
-    assert told["command"] == "normlab seed=0"
+    assert told["command"] == f"normlab-rerun {first}"
 
 
 def test_the_setup_says_in_words_what_runs_share_and_where_they_differ(tmp_path: Path) -> None:

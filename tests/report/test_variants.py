@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from normlab.config.checks import identity
 from normlab.report.variants import Label, baseline_from, flat, in_order, labels_of, name_of, number, partner
+from normlab.runs.identity import identify
 
 of_every_case = settings(deadline=None, max_examples=100)
 
@@ -166,7 +166,7 @@ def choices_of(one: Mapping[str, Any]) -> dict[str, str]:
 @of_every_case
 def test_two_runs_have_one_label_just_where_their_configs_differ_in_the_seed_alone(made: list[dict[str, Any]]) -> None:
     labels = labels_of(made, [choices_of(one) for one in made])
-    kept = [{key: value for key, value in identity(one).items() if key != "seed"} for one in made]
+    kept = [{key: value for key, value in identify(one).items() if key != "seed"} for one in made]
     for one, its_label in zip(kept, labels, strict=True):
         for other, other_label in zip(kept, labels, strict=True):
             assert (its_label == other_label) == (one == other)

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from normlab.runs import ownership as module
-from normlab.runs.ownership import OwnedElsewhereError, owner_of, ownership
+from normlab.runs.ownership import OwnedElsewhereError, own, owner_of
 
 OWNER = """
 import sys, time
 from pathlib import Path
-from normlab.runs.ownership import ownership
-with ownership(Path(sys.argv[1])):
+from normlab.runs.ownership import own
+with own(Path(sys.argv[1])):
     print("mine", flush=True)
     time.sleep(60)
 """
@@ -37,7 +37,7 @@ def another_owner(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
 
 def test_a_second_process_is_told_who_owns_the_run(tmp_path: Path, another_owner: "subprocess.Popen[str]") -> None:
     with pytest.raises(OwnedElsewhereError, match=f"is being trained by process {another_owner.pid} on host "):
-        ownership(tmp_path).__enter__()
+        own(tmp_path).__enter__()
     assert f"process {another_owner.pid} " in str(owner_of(tmp_path))
 
 
@@ -48,13 +48,13 @@ def test_an_owner_killed_on_this_host_is_noticed_at_once(
     another_owner.wait()
     start = time.monotonic()
     assert owner_of(tmp_path) is None
-    with ownership(tmp_path):
+    with own(tmp_path):
         assert time.monotonic() - start < 1
 
 
 def test_a_run_is_free_again_when_its_owner_leaves(tmp_path: Path) -> None:
     for _ in range(2):
-        with ownership(tmp_path):
+        with own(tmp_path):
             assert (tmp_path / "owner.json").exists()
         assert not (tmp_path / "owner.json").exists()
     assert owner_of(tmp_path) is None
@@ -78,7 +78,7 @@ def test_an_owner_on_another_host_lives_as_long_as_its_heartbeat_moves(
     beat.start()
     try:
         with pytest.raises(OwnedElsewhereError, match="process 7 on host elsewhere"):
-            ownership(tmp_path).__enter__()
+            own(tmp_path).__enter__()
     finally:
         stop.set()
         beat.join()
@@ -89,5 +89,5 @@ def test_an_owner_on_another_host_that_fell_silent_is_dead_whatever_its_clock_sa
 ) -> None:
     in_the_future = time.time() + 3600
     os.utime(owner_on_another_host, (in_the_future, in_the_future))
-    with ownership(tmp_path):
+    with own(tmp_path):
         assert json.loads(owner_on_another_host.read_text())["host"] != "elsewhere"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from normlab.runs.record import Record, RunDirectory, write_atomically
+from normlab.runs.directory import RunDirectory
+from normlab.runs.record import Record, write_atomically
 
 
 def record(**changes: object) -> Record:

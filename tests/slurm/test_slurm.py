@@ -131,9 +131,9 @@ def test_jobs_that_raise_or_die_cost_their_own_runs_and_the_same_command_retries
     command = ("--config-dir=conf", "experiment=demo", "normalizer=raises,dies,none", "seed=0", "steps=5")
     status, told = place.normlab(*command)
     assert status == 1
-    assert "2 of 3 runs did not finish; the same command goes on with them:" in told
+    assert "2 of 3 runs did not finish; run the same command again to resume them:" in told
     assert "failed, RuntimeError: this layer breaks" in told
-    assert "ended without a result; what it printed is in" in told
+    assert "ended without a result; its output is in" in told
     assert "Traceback" not in told
     (place.path / "mended").touch()
     status, told = place.normlab(*command)
@@ -172,7 +172,7 @@ def test_a_job_that_is_queued_again_goes_on_to_the_same_bytes_while_its_driver_w
     told, _ = driver.communicate(timeout=240)
     assert driver.returncode == 0, told
     (run,) = place.runs
-    assert "goes on after update" in (run / "run.log").read_text()
+    assert "resumes after step" in (run / "run.log").read_text()
     assert place.bytes.items() <= undisturbed.items()
 
 
@@ -189,7 +189,7 @@ def test_a_driver_that_was_killed_comes_back_to_its_jobs_instead_of_submitting_t
     assert status == 0, told
     assert "Submitted" not in told
     for job in waiting:
-        assert f"is job {job} already" in told
+        assert f"already has job {job}" in told
     assert {record_of(run)["status"] for run in place.runs} == {"finished"}
 
 

@@ -87,5 +87,5 @@ def test_a_failed_run_fails_its_trial_which_is_no_candidate(tmp_path: Path) -> N
     searching = search(tmp_path / "journal")
     (trial,) = searching.next(1)
     searching.tell(trial, [ended(0.9), Record("a", "b", 0, {}, 1, status="failed")])
-    assert searching.best() == "no trial of 4 has ended"
+    assert searching.best() == "no trial of 4 is complete"
     assert len(searching.next(9)) == 3

@@ -4,18 +4,18 @@ import pytest
 import torch
 from torch import nn
 
-from normlab.config.checks import ConfigurationError
-from normlab.config.compose import composed
+from normlab.config.compose import compose
 from normlab.data.splits import Split
-from normlab.measurements.scores import in_passes, score
-from normlab.training.build import assemble
+from normlab.errors import ConfigurationError
+from normlab.measurements.scores import iterate_split, score
+from normlab.training.build import build
 
 from ..choices import choices_of
 
 
 def test_two_variants_with_one_seed_start_from_the_same_shared_weights_and_see_the_same_batches() -> None:
-    without = assemble(composed("experiment=demo", "normalizer=none", "seed=5")[0])
-    normalized = assemble(composed("experiment=demo", "normalizer=tf_layers", "seed=5")[0])
+    without = build(compose("experiment=demo", "normalizer=none", "seed=5").settings)
+    normalized = build(compose("experiment=demo", "normalizer=tf_layers", "seed=5").settings)
     weights = dict(without.network.named_parameters())
     shared = {name: value for name, value in normalized.network.named_parameters() if name in weights}
     assert sum(value.ndim > 1 for value in shared.values()) == 21
@@ -26,18 +26,20 @@ def test_two_variants_with_one_seed_start_from_the_same_shared_weights_and_see_t
 
 
 def test_another_seed_starts_from_other_weights_and_sees_other_batches() -> None:
-    first, second = (assemble(composed("experiment=demo", f"seed={seed}")[0]) for seed in (0, 1))
+    first, second = (build(compose("experiment=demo", f"seed={seed}").settings) for seed in (0, 1))
     assert not torch.equal(first.batches.indices(0), second.batches.indices(0))
     assert not torch.equal(first.network.output.weight, second.network.output.weight)  # type: ignore[union-attr, arg-type]
 
 
 @pytest.mark.parametrize("normalizer", choices_of("normalizer"))
 def test_images_scored_one_by_one_score_as_in_one_batch(normalizer: str) -> None:
-    parts = assemble(composed("data=digits", "model=convnet", f"normalizer={normalizer}", "steps=60")[0])
-    train_plainly(parts.network, parts.optimizer(parts.network.parameters()), parts.objective, parts.batches)
+    parts = build(compose("data=digits", "model=convnet", f"normalizer={normalizer}", "steps=60").settings)
+    train_plainly(
+        parts.network, parts.module.make_optimizer(parts.network.parameters()), parts.objective, parts.batches
+    )
     hundred = Split(parts.splits.test.images[:100], parts.splits.test.labels[:100])
     alone, together = (
-        score(parts.network, parts.objective, in_passes(hundred, parts.preprocess, size)) for size in (1, 100)
+        score(parts.network, parts.objective, iterate_split(hundred, parts.preprocess, size)) for size in (1, 100)
     )
     assert alone.accuracy == together.accuracy
     assert alone.loss == pytest.approx(together.loss, rel=1e-5)
@@ -46,18 +48,18 @@ def test_images_scored_one_by_one_score_as_in_one_batch(normalizer: str) -> None
 
 def test_a_cuda_graph_without_a_gpu_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="is for CUDA GPUs"):
-        assemble(composed("data=digits", "accelerator=cpu", "accelerator.cuda_graph=true")[0])
+        build(compose("data=digits", "accelerator=cpu", "accelerator.cuda_graph=true").settings)
 
 
 @pytest.mark.parametrize("override", ["accelerator.processes=2", "accelerator.precision=16-mixed"])
 def test_a_cuda_graph_of_an_update_that_waits_is_refused(override: str) -> None:
-    with pytest.raises(ConfigurationError, match="cuda_graph records an update that waits for nothing"):
-        composed("data=digits", "accelerator.cuda_graph=true", override)
+    with pytest.raises(ConfigurationError, match="cuda_graph records a step that waits for nothing"):
+        compose("data=digits", "accelerator.cuda_graph=true", override)
 
 
 def test_deterministic_algorithms_are_used_where_they_are_asked_for_and_not_afterwards() -> None:
     for switch in (True, False):
-        assemble(composed("data=digits", f"accelerator.deterministic={switch}")[0])
+        build(compose("data=digits", f"accelerator.deterministic={switch}").settings)
         assert torch.are_deterministic_algorithms_enabled() == switch
 
 

@@ -1,6 +1,7 @@
 """Two processes train one network as one process does, up to what they are told to keep apart."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
-from normlab.config.checks import ConfigurationError, run_directory
-from normlab.config.compose import composed
-from normlab.runs.record import Record, RunDirectory
-from normlab.training.build import assemble
+from normlab.config.compose import compose
+from normlab.errors import ConfigurationError
+from normlab.runs.record import Record
+from normlab.training.build import build
 from normlab.training.checkpoints import latest
-from normlab.training.run import run
+from normlab.training.run import train
 
 from ..integration.conftest import curves_of
 
@@ -34,9 +35,9 @@ def trained(tmp_path: Path) -> Trained:
     """
 
     def make(*overrides: str) -> tuple[Record, dict[str, dict[int, float]], dict[str, torch.Tensor]]:
-        settings, choices = composed("data=digits", "steps=4", f"output_root={tmp_path}", *OBSERVED, *overrides)
-        record = run(settings, choices)
-        directory = RunDirectory(run_directory(settings, choices))
+        run = compose("data=digits", "steps=4", f"output_root={tmp_path}", *OBSERVED, *overrides)
+        record = train(run)
+        directory = run.directory
         checkpoint = latest(directory)
         assert checkpoint is not None
         return record, curves_of(directory.path), checkpoint["network"]
@@ -76,7 +77,7 @@ def test_without_synchronization_the_running_averages_are_of_the_part_of_the_fir
     record, _, state = trained("accelerator=ddp", "sync_statistics=false", "normalizer=batch", "optimizer.lr=0")
     assert record.statistics_batch == {"hidden.0": 32}
 
-    parts = assemble(composed("data=digits", "steps=4", "normalizer=batch", "optimizer.lr=0")[0])
+    parts = build(compose("data=digits", "steps=4", "normalizer=batch", "optimizer.lr=0").settings)
     for step in range(4):
         parts.network(parts.batches.batch(step)[0][:32])
     for name, value in parts.network.state_dict().items():
@@ -91,10 +92,8 @@ def test_without_synchronization_the_running_averages_are_of_the_part_of_the_fir
 def test_a_loss_that_is_not_finite_ends_the_run_at_the_update_at_which_one_process_would_end_it(tmp_path: Path) -> None:
     diverged = []
     for accelerator in ("cpu", "ddp"):
-        settings, choices = composed(
-            "data=digits", f"accelerator={accelerator}", "optimizer.lr=1e30", f"output_root={tmp_path}"
-        )
-        diverged.append(run(settings, choices).diverged_at)
+        run = compose("data=digits", f"accelerator={accelerator}", "optimizer.lr=1e30", f"output_root={tmp_path}")
+        diverged.append(train(run).diverged_at)
     assert diverged[0] is not None
     assert diverged[0] == diverged[1]
 
@@ -122,7 +121,7 @@ class StopsHere(pl.Callback):
         self.file = Path(file)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
-        if rank_zero_only.rank == 0 and pl_module.updates == 3 and self.file.exists():  # type: ignore[attr-defined]
+        if rank_zero_only.rank == 0 and pl_module.steps_done == 3 and self.file.exists():  # type: ignore[attr-defined]
             trainer.should_stop = True
 
 
@@ -132,7 +131,7 @@ def test_a_run_that_a_callback_of_one_process_ends_goes_on_as_if_it_had_not_what
     file = tmp_path / "stop"
     tables = []
     for place, stops in (("stopped", True), ("whole", False)):
-        settings, choices = composed(
+        run = compose(
             "data=digits",
             "steps=12",
             "accelerator=ddp",
@@ -142,18 +141,18 @@ def test_a_run_that_a_callback_of_one_process_ends_goes_on_as_if_it_had_not_what
             f"+callbacks.stop._target_={__name__}.StopsHere",
             f"+callbacks.stop.file={file}",
         )
-        settings["normalizer"] = {"_target_": f"{__name__}.Drawing"}
+        run = replace(run, settings={**run.settings, "normalizer": {"_target_": f"{__name__}.Drawing"}})
         if stops:
             file.touch()
-            assert run(settings, choices).status == "interrupted"
+            assert train(run).status == "interrupted"
             file.unlink()
-        assert run(settings, choices).status == "finished"
+        assert train(run).status == "finished"
         tables.append(next((tmp_path / place).glob("single/runs/*/metrics.csv")).read_bytes())
     assert tables[0] == tables[1]
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"batch_size=65 .* accelerator.processes=2: choose a multiple of 2"):
-        composed("data=digits", "accelerator=ddp", "batch_size=65")
+        compose("data=digits", "accelerator=ddp", "batch_size=65")
     with pytest.raises(ConfigurationError, match=r"accelerator.processes=0 is out of range"):
-        composed("data=digits", "accelerator=ddp", "accelerator.processes=0")
+        compose("data=digits", "accelerator=ddp", "accelerator.processes=0")

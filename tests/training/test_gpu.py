@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from normlab.config.compose import composed
-from normlab.population.run import run_together
-from normlab.sweeps.plan import PlannedRun
-from normlab.training.run import run
+from normlab.config.compose import compose
+from normlab.population.run import train_together
+from normlab.runs.run import Run
+from normlab.training.run import train
 
 from ..integration.conftest import curves_of
 
@@ -18,11 +18,11 @@ SMALL = ("data=digits", "accelerator=gpu", "normalizer=batch", "steps=50", "obse
 OPTIMIZERS = ["sgd", "momentum", "adam", "rmsprop"]
 
 
-def planned(root: Path, *overrides: str) -> PlannedRun:
-    return PlannedRun(*composed(*SMALL, *overrides, f"output_root={root}"))
+def planned(root: Path, *overrides: str) -> Run:
+    return compose(*SMALL, *overrides, f"output_root={root}")
 
 
-def losses(planned: PlannedRun) -> dict[int, float]:
+def losses(planned: Run) -> dict[int, float]:
     return curves_of(planned.directory.path)["train_batch/loss"]
 
 
@@ -32,7 +32,7 @@ def test_an_update_replayed_from_a_cuda_graph_is_the_update(tmp_path: Path, opti
         planned(tmp_path, f"optimizer={optimizer}", f"accelerator.cuda_graph={switch}") for switch in ("false", "true")
     )
     for each in (eager, recorded):
-        run(each.settings, each.choices)
+        train(each)
     assert losses(recorded) == pytest.approx(losses(eager), rel=1e-4)
 
 
@@ -41,10 +41,10 @@ def test_an_update_replayed_from_a_cuda_graph_is_the_update(tmp_path: Path, opti
 def test_a_population_ends_as_lone_runs_do(tmp_path: Path, model: str, optimizer: str) -> None:
     overrides = (f"model={model}", f"optimizer={optimizer}")
     together = [planned(tmp_path / "together", *overrides, f"seed={seed}") for seed in range(3)]
-    run_together(together)
+    train_together(together)
     for each in together:
         lone = planned(tmp_path / "alone", *overrides, f"seed={each.settings['seed']}")
-        run(lone.settings, lone.choices)
+        train(lone)
         assert losses(each) == pytest.approx(losses(lone), rel=1e-3)
 
 
@@ -55,6 +55,6 @@ def test_deterministic_runs_repeat_bit_by_bit(tmp_path: Path, precision: str) ->
         each = planned(
             tmp_path / place, "model=convnet", "accelerator.deterministic=true", f"accelerator.precision={precision}"
         )
-        run(each.settings, each.choices)
+        train(each)
         found.append(each.directory.metrics.read_bytes())
     assert found[0] == found[1]

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from normlab.config.compose import composed
-from normlab.measurements.scores import in_passes, score
-from normlab.runs.record import RunDirectory
-from normlab.training.build import assemble
-from normlab.training.run import run
+from normlab.config.compose import compose
+from normlab.measurements.scores import iterate_split, score
+from normlab.runs.directory import RunDirectory
+from normlab.training.build import build
+from normlab.training.run import train
 
 from ..integration.conftest import curves_of
 
@@ -27,7 +27,7 @@ from ..integration.conftest import curves_of
     ids=" ".join,
 )
 def test_curves_and_weights_equal_those_of_a_loop_written_by_hand(tmp_path: Path, overrides: tuple[str, ...]) -> None:
-    settings, choices = composed(
+    run = compose(
         "data=digits",
         *overrides,
         "steps=24",
@@ -39,12 +39,12 @@ def test_curves_and_weights_equal_those_of_a_loop_written_by_hand(tmp_path: Path
         "observe.test_batch.every=12",
         f"output_root={tmp_path}",
     )
-    record = run(settings, choices)
+    record = train(run)
     directory = RunDirectory(next(tmp_path.glob("single/runs/*")))
 
-    parts = assemble(settings)
+    parts = build(run.settings)
     network, objective = parts.network.train(), parts.objective
-    optimizer = parts.optimizer(network.parameters())
+    optimizer = parts.module.make_optimizer(network.parameters())
     expected: dict[str, dict[int, float]] = {"val/loss": {}, "train_batch/loss": {}, "test_batch/loss": {}}
     for updates, (images, labels) in enumerate(parts.batches, start=1):
         optimizer.zero_grad()
@@ -52,14 +52,14 @@ def test_curves_and_weights_equal_those_of_a_loop_written_by_hand(tmp_path: Path
         optimizer.step()
         if updates in (1, 11, 21):
             expected["val/loss"][updates] = score(
-                network, objective, in_passes(parts.splits.val, parts.preprocess)
+                network, objective, iterate_split(parts.splits.val, parts.preprocess)
             ).loss
         if updates % 5 == 0:
             expected["train_batch/loss"][updates] = score(network, objective, [(images, labels)]).loss
         if updates % 12 == 0:
             drawn = parts.test_batches.batch(updates // 12 - 1)
             expected["test_batch/loss"][updates] = score(network, objective, [drawn]).loss
-    expected["val/loss"][24] = score(network, objective, in_passes(parts.splits.val, parts.preprocess)).loss
+    expected["val/loss"][24] = score(network, objective, iterate_split(parts.splits.val, parts.preprocess)).loss
 
     curves = curves_of(directory.path)
     assert {name: curves[name] for name in expected} == expected
@@ -71,20 +71,20 @@ def test_curves_and_weights_equal_those_of_a_loop_written_by_hand(tmp_path: Path
 def test_a_compiled_network_trains_to_the_same_end(tmp_path: Path) -> None:
     ends = []
     for compiled in ("false", "true"):
-        settings, choices = composed(
+        run = compose(
             "data=digits", "normalizer=batch", "steps=8", f"accelerator.compile={compiled}", f"output_root={tmp_path}"
         )
-        ends.append(run(settings, choices).metrics["val/loss"])
+        ends.append(train(run).metrics["val/loss"])
     assert ends[0] == pytest.approx(ends[1], rel=1e-4)
 
 
 def test_a_run_killed_between_its_last_checkpoint_and_its_record_ends_the_same(tmp_path: Path) -> None:
-    settings, choices = composed("data=digits", "steps=6", "observe.val.first=3", f"output_root={tmp_path}")
-    run(settings, choices)
+    run = compose("data=digits", "steps=6", "observe.val.first=3", f"output_root={tmp_path}")
+    train(run)
     directory = RunDirectory(next(tmp_path.glob("single/runs/*")))
     whole, record = directory.metrics.read_bytes(), directory.read()
     assert record is not None
     directory.write(replace(record, status="running", metrics={}))
     directory.metrics.write_bytes(whole + b"7,val/lo")
-    assert run(settings, choices).metrics == record.metrics
+    assert train(run).metrics == record.metrics
     assert directory.metrics.read_bytes() == whole

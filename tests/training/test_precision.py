@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from normlab.config.compose import composed
-from normlab.runs.record import RunDirectory
+from normlab.config.compose import compose
+from normlab.runs.directory import RunDirectory
 from normlab.training.observers import Observer
-from normlab.training.run import RunInterrupted, run
+from normlab.training.run import RunInterrupted, train
 
 # A perceptron, because CPUs take some thirty times as long for convolutions in float16.
 RUN = ("data=digits", "model=mlp", "normalizer=tf_nn", "optimizer=adam", "accelerator.kind=cpu", "steps=60")
@@ -19,8 +19,8 @@ half_precisions = pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"
 
 def made(place: Path, *overrides: str) -> RunDirectory:
     """Make a run below a place, or what is left of it; return its directory."""
-    settings, choices = composed(*RUN, "observe.val.first=1", "observe.val.every=5", *overrides, f"output_root={place}")
-    run(settings, choices)
+    run = compose(*RUN, "observe.val.first=1", "observe.val.every=5", *overrides, f"output_root={place}")
+    train(run)
     return RunDirectory(next(place.glob("single/runs/*")))
 
 
@@ -62,7 +62,7 @@ def test_a_run_in_half_precision_goes_on_from_its_checkpoint_to_the_same_bytes(
 
     def observe_and_interrupt(self: Observer, trainer: Any, module: Any, *args: Any) -> None:
         observe(self, trainer, module, *args)
-        if module.updates == 16:
+        if module.steps_done == 16:
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patched:
@@ -70,7 +70,7 @@ def test_a_run_in_half_precision_goes_on_from_its_checkpoint_to_the_same_bytes(
         with pytest.raises(RunInterrupted):
             made(tmp_path / "parts", asked)
     (interrupted,) = tmp_path.glob("parts/single/runs/*")
-    assert torch.load(RunDirectory(interrupted).checkpoint, weights_only=True)["updates"] == 16
+    assert torch.load(RunDirectory(interrupted).checkpoint, weights_only=True)["steps_done"] == 16
     resumed = made(tmp_path / "parts", asked)
     assert resumed.metrics.read_bytes() == whole.metrics.read_bytes()
     ends = [torch.load(directory.checkpoint, weights_only=True) for directory in (whole, resumed)]

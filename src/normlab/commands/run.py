@@ -8,9 +8,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from normlab.config.checks import ConfigurationError, validated
-from normlab.config.compose import config_directory
+from normlab.config.compose import config_directory, run_of
 from normlab.config.schema import register_schema
+from normlab.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 
@@ -20,16 +20,16 @@ register_schema()
 
 @hydra.main(version_base="1.3", config_path=str(config_directory()), config_name="config")
 def main(config: DictConfig) -> str:
-    """Run the job that Hydra composed; return how it ended (the `status` of its record)."""
+    """Train the run that Hydra composed; return how it ended (the `status` of its record)."""
     alone = HydraConfig.get().mode == RunMode.RUN
     try:
-        settings = validated(config)
+        run = run_of(config)
 
-        # Imports torch, which a wrong value need not wait for.
-        from normlab.training.run import RunFailedError, RunInterrupted, run
+        # Imports torch, which the message for a wrong value need not wait for.
+        from normlab.training.run import RunFailedError, RunInterrupted, train
 
         try:
-            return run(settings, HydraConfig.get().runtime.choices, progress=alone and sys.stderr.isatty()).status
+            return train(run, progress=alone and sys.stderr.isatty()).status
         except RunFailedError as failure:
             if alone:
                 raise failure.cause from None
@@ -39,7 +39,7 @@ def main(config: DictConfig) -> str:
         except RunInterrupted as interruption:
             sys.exit(interruption.exit_status)
     except ConfigurationError as mistake:
-        log.debug("Where the mistake showed:", exc_info=True)
+        log.debug("Traceback of the user error:", exc_info=True)
         if alone:
             sys.exit(str(mistake))  # Hydra would print the overrides in front of it
         raise

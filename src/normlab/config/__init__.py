@@ -1,1 +1,1 @@
-"""From YAML to a checked run."""
+"""From YAML files and overrides to a checked run."""

@@ -1,14 +1,18 @@
-"""Where the shipped configs lie, and settings composed from them without the command: for notebooks and benchmarks."""
+"""From Hydra's configs to runs: those of a job that Hydra composed, and those of overrides without the command line."""
 
 from pathlib import Path
-from typing import Any
 
-from hydra import compose, initialize_config_dir
+import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from normlab.config.checks import validated
-from normlab.config.schema import register_schema
+from normlab.config.checks import validate
+from normlab.config.schema import Config, register_schema
+from normlab.errors import ConfigurationError
+from normlab.runs.directory import RunDirectory
+from normlab.runs.run import Run
 
 
 def config_directory() -> Path:
@@ -18,18 +22,55 @@ def config_directory() -> Path:
     return installed if installed.is_dir() else package.parents[1] / "conf"
 
 
-def settings_of(job: DictConfig) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the validated settings, and the choices of config groups, of a job's config with Hydra's part in it.
+def compose(*overrides: str) -> Run:
+    """Compose one run from the shipped configs, such as `compose("experiment=deep_cnn", "normalizer=tf_nn")`.
 
-    Raises ConfigurationError, naming key and remedy.
+    Of an experiment that sweeps over values, this is the run with its default values. Raises ConfigurationError or
+    Hydra's ConfigCompositionException, naming key and remedy.
     """
-    HydraConfig.instance().set_config(job)  # interpolations may ask for Hydra's choices
-    without_hydra = OmegaConf.masked_copy(job, [key for key in map(str, job) if key != "hydra"])
-    return validated(without_hydra), dict(job.hydra.runtime.choices)
-
-
-def composed(*overrides: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what `run` takes for one run with these overrides, such as `"experiment=deep_cnn"`."""
     register_schema()
-    with initialize_config_dir(version_base="1.3", config_dir=str(config_directory())):
-        return settings_of(compose("config", overrides=list(overrides), return_hydra_config=True))
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(config_directory())):
+        job = hydra.compose("config", overrides=list(overrides), return_hydra_config=True)
+        HydraConfig.instance().set_config(job)
+        return run_of(OmegaConf.masked_copy(job, [key for key in map(str, job) if key != "hydra"]))
+
+
+def run_of(config: DictConfig) -> Run:
+    """Return the run of a job whose Hydra config is the current one, which interpolations may ask for.
+
+    Args:
+        config: of the job, without Hydra's own part.
+
+    Raises:
+        ConfigurationError: naming key and remedy.
+    """
+    job = HydraConfig.get()
+    return Run(
+        settings=validate(config, job.runtime.cwd),
+        choices={group: name for group, name in job.runtime.choices.items() if name and not group.startswith("hydra/")},
+        overrides=tuple(job.overrides.task),
+    )
+
+
+def reload(directory: Path) -> Run:
+    """Return the run that a run directory holds, from its own config and record.
+
+    Raises ConfigurationError if the directory holds no run, or one that this version of normlab would not name so.
+    """
+    run_directory = RunDirectory(directory)
+    try:
+        record = run_directory.read()
+        if record is None:
+            raise ValueError(f"{directory} is no run directory: it has no run.json")
+        config = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(run_directory.config))
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        raise ConfigurationError(str(error)) from error
+    assert isinstance(config, DictConfig)
+    run = Run(validate(config), record.choices)
+    if run.id != record.run_id:
+        version = record.environment.get("normlab", "an unknown version")
+        raise ConfigurationError(
+            f"{directory} is a run of another version of normlab ({version}), or its config was changed: this version"
+            f" would name it {run.id}"
+        )
+    return run

@@ -1,7 +1,8 @@
-"""The stream of batches, in which the batch of step s is a pure function of (seed, s)."""
+"""The stream of batches: the batch of step s is a pure function of (seed, s)."""
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,8 +13,12 @@ from normlab.randomness import generator
 Batch = tuple[Tensor, Tensor]
 """Preprocessed images (B, C, H, W), float32, and labels (B,), int64."""
 
-Part = tuple[int, int]
-"""(number, parts): of a batch cut in so many parts of one size, the one with this number, counted from 0."""
+
+class Shard(NamedTuple):
+    """One of `world_size` equal parts of a batch, counted from 0."""
+
+    rank: int
+    world_size: int
 
 
 class BatchStream:
@@ -23,15 +28,15 @@ class BatchStream:
     shuffle and the start of the new one, so every batch has `batch_size` examples.
 
     Args:
-        split: images and labels, on the device where the batches are wanted.
-        preprocess: from uint8 images to what the network sees.
+        split: images and labels, on the device of the batches.
+        preprocess: from uint8 images to the inputs of the network.
         batch_size: examples per batch, at most the size of the split.
         steps: how many batches iterating yields.
         seed: seed of the run.
         name: name of the random stream, "train" for the training batches.
 
     Raises:
-        ValueError: where batch_size is larger than the split.
+        ValueError: batch_size is larger than the split.
     """
 
     def __init__(
@@ -59,17 +64,14 @@ class BatchStream:
             )
         )
 
-    def indices(self, step: int, part: Part | None = None) -> Tensor:
-        """Return the positions (B,) in the split of the examples in the batch of `step`, counted from 0, or a part."""
+    def indices(self, step: int, shard: Shard | None = None) -> Tensor:
+        """Return the positions (B,) in the split of the examples in the batch of `step`, or of a shard of it."""
         size = len(self.split.labels)
         epoch, start = divmod(step * self.batch_size, size)
         found = self.shuffle(epoch)[start : start + self.batch_size]
         if len(found) < self.batch_size:
             found = torch.cat([found, self.shuffle(epoch + 1)[: self.batch_size - len(found)]])
-        if part is None:
-            return found
-        number, parts = part
-        return found.view(parts, -1)[number]
+        return found if shard is None else found.view(shard.world_size, -1)[shard.rank]
 
     def examples(self, indices: Tensor) -> Batch:
         """Return the preprocessed images (…, C, H, W) and the labels (…) at positions (…) in the split."""

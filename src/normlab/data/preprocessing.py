@@ -131,19 +131,22 @@ class ZCA(Rotation):
         return self
 
 
+Preprocess = Callable[[Tensor], Tensor]
+"""From uint8 images to the inputs of the network."""
+
 Preprocessing = Unit | Center | Standardize | MinMax | PCA | ZCA
 
 
-def fitted(preprocessing: Preprocessing, train: Split) -> Callable[[Tensor], Tensor]:
-    """Fit to the training split; return the function from uint8 images to what the network sees."""
+def fit_preprocessing(preprocessing: Preprocessing, train: Split) -> Preprocess:
+    """Fit to the training split; return the function from uint8 images to the inputs of the network."""
     if isinstance(preprocessing, Unit):
-        return unit_interval  # nothing to fit, for which the whole split would be made floating-point
+        return unit_interval  # nothing to fit, so the whole split need not be converted to floating-point
     preprocessing.fit(unit_interval(train.images))
     return lambda images: preprocessing.transform(unit_interval(images))
 
 
-def transformed(splits: Splits, preprocess: Callable[[Tensor], Tensor], size: int = 1_000) -> Splits:
-    """Return the splits with what the network sees in place of their uint8 images, preprocessed `size` at a time."""
+def transform_splits(splits: Splits, preprocess: Preprocess, size: int = 1_000) -> Splits:
+    """Replace the uint8 images of the splits by the inputs of the network, preprocessed `size` at a time."""
     return Splits(
         *(
             Split(torch.cat([preprocess(images) for images in torch.split(split.images, size)]), split.labels)

@@ -1,4 +1,4 @@
-"""When something is measured, counted in updates made."""
+"""When something is measured, counted in steps done."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,25 +7,30 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Schedule:
-    """Due after update `first` and every `every` updates from there, unless another schedule is due too."""
+    """Due after step `first` and every `every` steps from there, unless another schedule is due too."""
 
     first: int
     every: int
     unless: "Schedule | None" = None
 
-    def is_due(self, updates: int) -> bool:
-        due = updates >= self.first and (updates - self.first) % self.every == 0
-        return due and not (self.unless is not None and self.unless.is_due(updates))
+    def is_due(self, step: int) -> bool:
+        due = step >= self.first and (step - self.first) % self.every == 0
+        return due and not (self.unless is not None and self.unless.is_due(step))
 
-    def count_before(self, updates: int) -> int:
-        """Return how many times it fell due before this update, whether or not another took its place."""
-        return max(0, -(-(updates - self.first) // self.every))
+    def count_before(self, step: int) -> int:
+        """Return how many times it was due before this step, whether or not another took its place."""
+        return max(0, -(-(step - self.first) // self.every))
 
 
-def schedules(rules: Mapping[str, Mapping[str, Any]]) -> dict[str, Schedule]:
-    """Return the schedule of each observation in the config key `observe`."""
+def parse_schedules(rules: Mapping[str, Mapping[str, Any]]) -> dict[str, Schedule]:
+    """Return the schedule of each observation, from the rules under the config key `observe`."""
     plain = {name: Schedule(rule["first"], rule["every"]) for name, rule in rules.items()}
     return {
         name: Schedule(rule["first"], rule["every"], plain[rule["unless"]]) if rule["unless"] else plain[name]
         for name, rule in rules.items()
     }
+
+
+def is_any_due(schedules: Mapping[str, Schedule], step: int) -> bool:
+    """Return whether anything is measured after this step."""
+    return any(schedule.is_due(step) for schedule in schedules.values())

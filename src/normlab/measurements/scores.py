@@ -1,4 +1,4 @@
-"""Loss and accuracy in inference mode, where normalizers use their population statistics."""
+"""Loss and accuracy in inference mode, in which normalizers use their population statistics."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,20 +13,20 @@ from normlab.data.splits import Split
 Objective = Callable[[Tensor, Tensor], Tensor]
 """From logits (N, num_classes) and labels (N,) to the mean loss, a scalar."""
 
-PASS_SIZE = 1_000
-"""Images scored at once when a whole split is: large enough for speed, small enough for the caches."""
+BATCH_SIZE = 1_000
+"""Images scored at once if a whole split is scored: large enough for speed, small enough for the caches."""
 
 
 class Score(NamedTuple):
-    """Mean loss per example, and share of examples whose largest logit is the right one."""
+    """Mean loss per example, and share of examples whose largest logit is that of their class."""
 
     loss: float
     accuracy: float
 
 
 @contextmanager
-def inference(network: nn.Module) -> Iterator[None]:
-    """Inference mode for a while: population statistics, no gradients; each module's mode from before comes back."""
+def inference_mode(network: nn.Module) -> Iterator[None]:
+    """Use population statistics and no gradients in this context; each module's previous mode is restored."""
     training = [module for module in network.modules() if module.training]
     network.eval()
     try:
@@ -40,7 +40,7 @@ def inference(network: nn.Module) -> Iterator[None]:
 def score(network: nn.Module, objective: Objective, batches: Iterable[Batch]) -> Score:
     """Score a network in inference mode over one or more batches of any size, each example counting the same."""
     loss, correct, examples = 0.0, 0, 0
-    with inference(network):
+    with inference_mode(network):
         for images, labels in batches:
             logits = network(images)
             loss += objective(logits, labels).item() * len(labels)
@@ -49,7 +49,7 @@ def score(network: nn.Module, objective: Objective, batches: Iterable[Batch]) ->
     return Score(loss / examples, correct / examples)
 
 
-def in_passes(split: Split, preprocess: Callable[[Tensor], Tensor], size: int = PASS_SIZE) -> Iterator[Batch]:
+def iterate_split(split: Split, preprocess: Callable[[Tensor], Tensor], size: int = BATCH_SIZE) -> Iterator[Batch]:
     """Yield a whole split in its own order, preprocessed, `size` images at a time."""
     for start in range(0, len(split.labels), size):
         yield preprocess(split.images[start : start + size]), split.labels[start : start + size]

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from normlab.normalizers.batch_norm import BatchNorm
-from normlab.processes.collectives import summed
+from normlab.processes.collectives import sum_over_processes
 
 
 class BatchNormByFormula(BatchNorm):
@@ -25,7 +25,7 @@ class BatchNormByFormula(BatchNorm):
         m: Tensor | int = inputs.numel() // self.num_features
         total = _itself
         if self.synchronized:
-            total = summed
+            total = sum_over_processes
             m = total(torch.tensor(float(m), device=inputs.device))
 
         mu = total(inputs.sum(dim=over)) / m

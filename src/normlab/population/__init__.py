@@ -1,1 +1,1 @@
-"""Many seeds trained as one stack of networks in one process."""
+"""Many seeds of one configuration, trained as one stack of networks in a single process."""

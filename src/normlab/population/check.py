@@ -1,4 +1,4 @@
-"""Whether networks can be trained together: two of them are, for two updates, beside the same updates made alone."""
+"""Find out whether networks can be trained as a stack: train two of them for two steps, stacked and alone."""
 
 import copy
 from collections.abc import Sequence
@@ -6,50 +6,49 @@ from collections.abc import Sequence
 import torch
 
 from normlab.data.batches import BatchStream
-from normlab.population.stack import Population
-from normlab.training.module import Classifier
+from normlab.population.stack import Stack
+from normlab.training.module import TrainingModule
 
-UPDATES = 2
-"""The second starts from what the first left: running averages, and the optimizer's state."""
+STEPS = 2
+"""The second starts from the running averages and the optimizer's state that the first leaves."""
 
 TOLERANCE = 1e-7
-"""Of float64 arithmetic, where an optimizer that divides by small gradients blows rounding up."""
+"""Of float64 arithmetic: an optimizer that divides by small gradients amplifies rounding."""
 
 
-def why_not_together(members: Sequence[Classifier]) -> str | None:
-    """Return why these classifiers cannot be trained as a `Population`, in words; None where they can.
+def reason_not_vectorizable(members: Sequence[TrainingModule]) -> str | None:
+    """Return why these modules cannot be trained as a `Stack`, in one line; None if they can.
 
-    So whatever a user brings is judged by what it does: a network with data-dependent control flow, a layer that
-    draws random numbers or puts new tensors in the place of its buffers, an optimizer that looks at a whole weight
-    at once.
-    The trial works on copies in float64, in which the two ways agree to rounding, and leaves the members alone.
+    A user's own code is judged by its effect: a network with data-dependent control flow, a layer that draws random
+    numbers or replaces its buffers by new tensors, an optimizer that looks at a whole weight at once. The check works
+    on copies in float64, in which both ways agree up to rounding, and leaves the members unchanged.
     """
-    alone, together = ([_in_float64(member) for member in members[:2]] for _ in range(2))
-    steps = range(members[0].updates, members[0].updates + UPDATES)
+    alone, stacked = ([_copy_in_float64(member) for member in members[:2]] for _ in range(2))
+    steps = range(members[0].steps_done, members[0].steps_done + STEPS)
     try:
-        Population(together).train(steps)
-        if members[0].autocast_type is not None:  # of which some kernels know less
-            Population([_copy(member, member.batches) for member in members[:2]]).train(steps)
+        Stack(stacked).train(steps)
+        if members[0].autocast_type is not None:  # which fewer kernels support
+            Stack([_copy(member, member.batches) for member in members[:2]]).train(steps)
     except Exception as error:
-        return in_one_line(error)
+        return first_line(error)
     for member in alone:
         for step in steps:
-            member.update(step)
-    for one, other in zip(alone, together, strict=True):
+            member.step(step)
+    for one, other in zip(alone, stacked, strict=True):
         others = other.network.state_dict()
         for name, value in one.network.state_dict().items():
             if not torch.allclose(value, others[name], rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
-                return f"after {UPDATES} updates {name} is another than that of a network trained alone"
+                return f"after {STEPS} steps {name} differs from that of a network trained alone"
     return None
 
 
-def in_one_line(error: BaseException) -> str:
-    """Return type and first line of an exception, of which those of torch may have many."""
+def first_line(error: BaseException) -> str:
+    """Return type and first line of an exception; messages of torch may have many."""
     first, *_ = [*str(error).strip().splitlines(), ""]
     return f"{type(error).__name__}: {first}"
 
 
-def _in_float64(member: Classifier) -> Classifier:
+def _copy_in_float64(member: TrainingModule) -> TrainingModule:
     batches = copy.copy(member.batches)
     batches.preprocess = lambda images: member.batches.preprocess(images).double()
     copied = _copy(member, batches)
@@ -58,9 +57,9 @@ def _in_float64(member: Classifier) -> Classifier:
     return copied
 
 
-def _copy(member: Classifier, batches: BatchStream) -> Classifier:
-    """Return a copy of a classifier at the same update, with an optimizer that starts anew."""
-    copied = Classifier(copy.deepcopy(member.network), member.objective, member.optimizer_for, batches)
+def _copy(member: TrainingModule, batches: BatchStream) -> TrainingModule:
+    """Return a copy of a module at the same step, with a new optimizer."""
+    copied = TrainingModule(copy.deepcopy(member.network), member.objective, member.make_optimizer, batches)
     copied.autocast_type = member.autocast_type
-    copied.updates = member.updates
+    copied.steps_done = member.steps_done
     return copied

@@ -1,67 +1,65 @@
-"""Jobs that differ in their seed alone, made together; what cannot be is made alone, and said why."""
+"""Share the jobs of a sweep out among populations: those that differ in their seed alone are trained together."""
 
 import gc
 import json
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import torch
 from hydra.core.utils import configure_log
-from omegaconf import DictConfig
 
-from normlab.config.checks import ConfigurationError
-from normlab.config.compose import settings_of
-from normlab.population.run import NotTogetherError, run_together, updates_made
+from normlab.config.sweep import Job
+from normlab.errors import ConfigurationError
+from normlab.population.run import NotVectorizableError, steps_done, train_together
 from normlab.sweeps.jobs import Work
-from normlab.sweeps.plan import PlannedRun
-from normlab.sweeps.workers import Outcome, outcome_of, run_in_processes
+from normlab.sweeps.workers import Outcome, attempt, run_in_processes
 
 log = logging.getLogger(__name__)
 
 SMALLEST_SHARE = 2
-"""Runs for which a further worker is worth its start."""
-
-
-@dataclass(frozen=True)
-class _Job:
-    number: int
-    config: DictConfig
-    run: PlannedRun
+"""Runs for which a further worker is worth its start-up time."""
 
 
 def run_in_populations(
-    work: Work, configs: Iterable[DictConfig], size: int, workers: int, places: Sequence[Mapping[str, str]] = ()
+    work: Work, jobs: Sequence[Job], size: int, workers: int, environments: Sequence[Mapping[str, str]] = ()
 ) -> list[Outcome]:
-    """Return the outcomes of all jobs, in their order.
+    """Return the outcomes of all jobs, in their order. What cannot be trained together is trained one by one.
 
     Args:
         work: does a job alone.
-        configs: of the jobs, composed and resolved.
-        size: how many runs are trained together at most.
-        workers: how many populations are trained at once, each in a process; one is trained in this process.
-        places: further environment variables of the first worker, the second and so on.
+        jobs: of the sweep.
+        size: largest number of runs trained together.
+        workers: number of populations trained at once, each in a process; one is trained in this process.
+        environments: further environment variables of the first worker, the second and so on.
 
     Raises:
-        SystemExit: with 128 + the signal's number, where a signal ended it.
+        SystemExit: with 128 + the signal's number, after a signal.
     """
-    jobs = [_Job(number, config, PlannedRun(*settings_of(config))) for number, config in enumerate(configs)]
-    populations = _shared_out(_groups(jobs), size, workers)
-    made: dict[int, Outcome] = {}
+    populations = _divide(_group(jobs), size, workers)
+    outcomes: dict[int, Outcome] = {}
     if workers == 1:
         for population in populations:
-            made |= _made(work, population)
+            outcomes |= _train(work, population)
     else:
-        outcomes = run_in_processes(partial(_made, work), populations, min(workers, len(populations)), places)
-        for population, outcome in zip(populations, outcomes, strict=True):
-            made |= outcome.value or {job.number: outcome for job in population}
-    return [made[job.number] for job in jobs]
+        results = run_in_processes(partial(_train, work), populations, min(workers, len(populations)), environments)
+        for population, result in zip(populations, results, strict=True):
+            outcomes |= result.value or {job.number: result for job in population}
+    return [outcomes[job.number] for job in jobs]
 
 
-def _shared_out(groups: Iterable[list[_Job]], size: int, workers: int) -> list[list[_Job]]:
-    """Cut groups to populations of at most `size` runs, and to as many as there are workers where they are large."""
+def _group(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Return the jobs in groups that may be trained together: equal but for their seed, at the same step."""
+    groups = defaultdict(list)
+    for job in jobs:
+        rest = {**job.run.settings, "seed": None}
+        groups[json.dumps([rest, dict(job.run.choices), steps_done(job.run)], sort_keys=True)].append(job)
+    return [*groups.values()]
+
+
+def _divide(groups: Iterable[list[Job]], size: int, workers: int) -> list[list[Job]]:
+    """Cut groups into populations of at most `size` runs, and large ones further until every worker has one."""
     populations = [group[start : start + size] for group in groups for start in range(0, len(group), size)]
     while len(populations) < workers:
         largest = max(populations, key=len)
@@ -73,49 +71,35 @@ def _shared_out(groups: Iterable[list[_Job]], size: int, workers: int) -> list[l
     return populations
 
 
-def _groups(jobs: Sequence[_Job]) -> list[list[_Job]]:
-    """Return the jobs by what may be trained together: those that differ in their seed, at the same update."""
-    groups = defaultdict(list)
-    for job in jobs:
-        rest = {**job.run.settings, "seed": None}
-        groups[json.dumps([rest, dict(job.run.choices), updates_made(job.run)], sort_keys=True)].append(job)
-    return [*groups.values()]
-
-
-def _made(work: Work, jobs: Sequence[_Job]) -> dict[int, Outcome]:
-    """Make the runs of some jobs together where that is possible; of half as many at a time where memory ends."""
+def _train(work: Work, jobs: Sequence[Job]) -> dict[int, Outcome]:
+    """Train the runs of some jobs together if possible, and half as many at a time if memory runs out."""
     if len(jobs) == 1:
-        return _made_alone(work, jobs)
-    # What the population before held hangs in reference cycles, also after its exception is gone.
+        return _train_alone(work, jobs)
+    # The previous population is still in memory, held by reference cycles.
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    configure_log(jobs[0].config.hydra.job_logging, jobs[0].config.hydra.verbose)
-    names = f"{jobs[0].run.directory.path.name} and {len(jobs) - 1} more"
+    configure_log(work.hydra.job_logging, work.hydra.verbose)
+    names = f"{jobs[0].run.id} and {len(jobs) - 1} more"
     try:
-        run_together([job.run for job in jobs])
-        return {job.number: _outcome(job) for job in jobs}
+        train_together([job.run for job in jobs])
+        return {job.number: Outcome(value=job.run.state().status) for job in jobs}
     except ConfigurationError as mistake:
         return {job.number: Outcome(error=str(mistake)) for job in jobs}
     except torch.AcceleratorError as error:
         return {job.number: Outcome(error=f"the GPU was lost: {error}") for job in jobs}
-    except NotTogetherError as error:
-        log.warning("%s are made one after another: %s", names, error)
+    except NotVectorizableError as error:
+        log.warning("%s are trained one after another: %s", names, error)
         fits = True
     except MemoryError:
         log.warning("%s do not fit into memory together: half of them at a time", names)
         fits = False
     # Out here, where the exception no longer holds what did not fit.
     if fits:
-        return _made_alone(work, jobs)
+        return _train_alone(work, jobs)
     middle = len(jobs) // 2
-    return _made(work, jobs[:middle]) | _made(work, jobs[middle:])
+    return _train(work, jobs[:middle]) | _train(work, jobs[middle:])
 
 
-def _made_alone(work: Work, jobs: Iterable[_Job]) -> dict[int, Outcome]:
-    return {job.number: outcome_of(work, job.config) for job in jobs}
-
-
-def _outcome(job: _Job) -> Outcome:
-    record = job.run.record
-    return Outcome(value=record.status if record else None)
+def _train_alone(work: Work, jobs: Iterable[Job]) -> dict[int, Outcome]:
+    return {job.number: attempt(work, job) for job in jobs}

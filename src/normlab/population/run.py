@@ -1,4 +1,4 @@
-"""Runs that differ in their seed alone, made together in one process; each leaves what it leaves when run alone."""
+"""Train several seeds of one configuration in a single process."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,46 +8,45 @@ from typing import Any
 import torch
 from pytorch_lightning.utilities import rank_zero_only
 
-from normlab.config.checks import ConfigurationError
-from normlab.population.check import in_one_line, why_not_together
-from normlab.population.fit import fit_together
+from normlab.errors import ConfigurationError
+from normlab.population.check import first_line, reason_not_vectorizable
+from normlab.population.stack import Stack
 from normlab.processes.stopping import StopRequest
 from normlab.runs.ownership import OwnedElsewhereError
-from normlab.runs.record import Record
-from normlab.sweeps.plan import PlannedRun
-from normlab.training.build import Parts, assemble
-from normlab.training.checkpoints import latest
-from normlab.training.run import log_file, new_record, note_error, owned, prepare, result_of, told
-from normlab.training.session import Session, begun
+from normlab.runs.run import Run
+from normlab.training.build import Parts, build
+from normlab.training.checkpoints import Cadence, latest
+from normlab.training.module import chunks
+from normlab.training.session import Session, note_error, prepare
 
 log = logging.getLogger(__name__)
 
 
-class NotTogetherError(Exception):
+class NotVectorizableError(Exception):
     """These runs cannot be trained as one population, or its training failed; the message says why, in one line."""
 
 
-def updates_made(run: PlannedRun) -> int:
-    """Return from which update a run goes on; runs that are trained together go on from the same one."""
+def steps_done(run: Run) -> int:
+    """Return the step from which a run resumes; runs that are trained together resume from the same one."""
     checkpoint = None if run.settings["force"] else latest(run.directory)
-    return int(checkpoint["updates"]) if checkpoint else 0
+    return int(checkpoint["steps_done"]) if checkpoint else 0
 
 
-def run_together(runs: Sequence[PlannedRun]) -> None:
-    """Make runs that differ in their seed alone, or what is left of them; their records tell how they ended.
+def train_together(runs: Sequence[Run]) -> None:
+    """Train runs that differ in their seed alone, or what is left of them; their records say how they ended.
 
-    A run that is finished, or that another process is making, is left alone.
+    A run that is finished, or that another process trains, is left alone.
 
     Raises:
-        ConfigurationError: on a mistake in config or data, or where they differ in more; nothing has been written.
-        NotTogetherError: where they are to be made alone.
-        MemoryError: where they do not fit into memory together.
-        torch.AcceleratorError: where the GPU was lost; they are interrupted, and can go on.
+        ConfigurationError: on a mistake in config or data, or if they differ in more; nothing has been written.
+        NotVectorizableError: the runs have to be trained one by one.
+        MemoryError: they do not fit into memory together.
+        torch.AcceleratorError: the GPU was lost; the runs are interrupted and can resume.
         SystemExit: after Ctrl-C or SIGTERM, once checkpoints are written.
     """
-    reason = _why_alone(runs[0].settings)
+    reason = _reason_to_train_alone(runs[0].settings)
     if reason is not None:
-        raise NotTogetherError(reason)
+        raise NotVectorizableError(reason)
     first = {**runs[0].settings, "seed": None}
     for run in runs[1:]:
         other = {**run.settings, "seed": None}
@@ -55,84 +54,100 @@ def run_together(runs: Sequence[PlannedRun]) -> None:
             keys = ", ".join(key for key in first if first[key] != other.get(key))
             raise ConfigurationError(f"runs that are trained together may differ in their seed alone, not in {keys}")
     rank_zero_only.rank = 0  # type: ignore[attr-defined]  # Lightning takes it from Slurm's variables, among others
-    shared = assemble(runs[0].settings)
-    with ExitStack() as owning, StopRequest().listening() as request:
-        mine = []
+    shared = build(runs[0].settings)
+    with ExitStack() as owned, StopRequest().listen() as stop:
+        missing = []
         for run in runs:
             try:
-                owning.enter_context(owned(run.directory, run.settings["force"]))
+                owned.enter_context(run.own())
             except OwnedElsewhereError as elsewhere:
-                log.info("%s %s", run.directory.path.name, elsewhere)
+                log.info("%s %s", run.id, elsewhere)
                 continue
-            if result_of(run.directory) is None:
-                mine.append((run, assemble(run.settings, like=shared)))
-        if mine:
-            _make(mine, request)
-    if request.signal is not None:
-        raise SystemExit(request.exit_status)
+            if run.result() is None:
+                missing.append((run, build(run.settings, load=lambda *_: shared.data)))
+        if missing:
+            _train(missing, stop)
+    if stop.signal is not None:
+        raise SystemExit(stop.exit_status)
 
 
-def _make(runs: Sequence[tuple[PlannedRun, Parts]], request: StopRequest) -> None:
-    """Make runs whose directories this process owns."""
-    records = [new_record(run.directory, run.settings, run.choices, parts) for run, parts in runs]
-    for (run, parts), record in zip(runs, records, strict=True):
-        record.environment["trained_together"] = len(runs)
-        prepare(run.directory, run.settings, parts, record)
+def _train(runs: Sequence[tuple[Run, Parts]], stop: StopRequest) -> None:
+    """Train runs whose directories this process owns."""
+    records = [prepare(run, parts, networks=len(runs)) for run, parts in runs]
+    log.info("%d runs of %d steps together on %s", len(runs), records[0].steps, runs[0][1].device)
     sessions: list[Session] = []
-    with ExitStack() as logs:
-        for run, _ in runs:
-            logs.enter_context(log_file(run.directory))
-        log.info("%d runs of %d updates together on %s", len(runs), records[0].steps, runs[0][1].device)
-        try:
-            for (run, parts), record in zip(runs, records, strict=True):
-                sessions.append(begun(run.settings, parts, run.directory, record, networks=len(runs)))
-            reason = why_not_together([session.module.train() for session in sessions])
-            if reason is not None:
-                raise NotTogetherError(reason)
-            fit_together(sessions, request)
-        except BaseException as error:
-            for session in sessions:
-                session.close()
-            for (run, _), record in zip(runs, records, strict=True):
-                note_error(run.directory, record, error)
-            raise _told_to_launchers(error) from error
-    for (run, _), record, session in zip(runs, records, sessions, strict=True):
-        with log_file(run.directory):
-            _conclude(run, record, session)
-
-
-def _conclude(run: PlannedRun, record: Record, session: Session) -> None:
-    """Bring one run to its end, whatever becomes of the others."""
     try:
-        session.conclude()
-        run.directory.write(record)
-    except Exception as error:
-        session.close()
-        note_error(run.directory, record, error)
-        log.error("%s failed: %s: %s", record.run_id, type(error).__name__, error)
-    else:
-        log.info("%s: %s", record.run_id, told(record))
+        for (run, parts), record in zip(runs, records, strict=True):
+            sessions.append(Session.start(run, parts, record, networks=len(runs)))
+        reason = reason_not_vectorizable([session.module.train() for session in sessions])
+        if reason is not None:
+            raise NotVectorizableError(reason)
+        fit_together(sessions, stop)
+    except BaseException as error:
+        for session in sessions:
+            session.close()
+        for (run, _), record in zip(runs, records, strict=True):
+            note_error(run, record, error)
+        raise _classify(error) from error
+    for session in sessions:
+        try:
+            session.finish()
+        except Exception as error:  # which ends this run, whatever becomes of the others
+            session.close()
+            note_error(session.run, session.record, error)
+            log.error("%s failed: %s: %s", session.run.id, type(error).__name__, error)
 
 
-def _told_to_launchers(error: BaseException) -> BaseException:
-    """Return an error as one of those that `run_together` raises."""
+def fit_together(sessions: Sequence[Session], stop: StopRequest) -> None:
+    """Train all runs to their last step, or until a stop is requested or all have diverged.
+
+    Args:
+        sessions: of the runs, which passed `reason_not_vectorizable`.
+        stop: ends the training.
+    """
+    modules = [session.module for session in sessions]
+    stack = Stack(modules)
+    stop.on_request = stack.stop
+    if stop.signal is not None:  # requested before training began
+        return
+    cadence = Cadence()
+    first = sessions[0]
+    for steps in chunks(first.module.steps_done, first.run.settings["steps"], first.observer.is_due):
+        stack.train(steps)
+        for session in sessions:
+            # One that diverged earlier has ended; one that just did is observed like the others.
+            if session.module.steps_done == steps.stop:
+                session.observer.observe(session.module, session.loggers)
+        if stack.stop_requested or all(module.diverged_at is not None for module in modules):
+            break
+        if cadence.is_due:
+            with cadence.time_writing():
+                stack.distribute_optimizer_state()
+                for session in sessions:
+                    session.checkpoints.save(session.module)
+    stack.distribute_optimizer_state()
+
+
+def _classify(error: BaseException) -> BaseException:
+    """Return an error as one of those that `train_together` raises."""
     # Torch has an exception of its own for that on GPUs alone.
     if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-        return MemoryError(in_one_line(error))
-    if isinstance(error, torch.AcceleratorError | NotTogetherError | MemoryError) or not isinstance(error, Exception):
+        return MemoryError(first_line(error))
+    known = torch.AcceleratorError | NotVectorizableError | MemoryError
+    if isinstance(error, known) or not isinstance(error, Exception):
         return error
-    return NotTogetherError(in_one_line(error))
+    return NotVectorizableError(first_line(error))
 
 
-def _why_alone(settings: Mapping[str, Any]) -> str | None:
-    """Return why runs with these settings are made one by one, in words; None where nothing in them forbids it."""
+def _reason_to_train_alone(settings: Mapping[str, Any]) -> str | None:
+    """Return why runs with these settings are trained one by one; None if the settings allow a population."""
     accelerator = settings["accelerator"]
     if accelerator["processes"] > 1:
         return "accelerator.processes shares each run among processes"
     if accelerator["compile"]:
         return "accelerator.compile compiles one network"
     if accelerator["precision"] == "16-mixed":
-        return "16-mixed scales each run's loss by what happened in it"
+        return "16-mixed scales each run's loss by its own history"
     if settings["callbacks"] or settings["trainer"]:
-        return "callbacks and trainer are of Lightning, which trains one network"
+        return "callbacks and trainer belong to Lightning, which trains one network"
     return None

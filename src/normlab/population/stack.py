@@ -1,4 +1,4 @@
-"""Networks that differ in their seed alone, trained together: stacked weights, one vectorized update for all."""
+"""Networks that differ in their seed alone, trained together: stacked weights, one vectorized step for all."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
-from normlab.training.cuda_graph import CapturedUpdate
-from normlab.training.module import Classifier
+from normlab.training.cuda_graph import GraphedStep
+from normlab.training.module import TrainingModule
 
 
-class Population:
-    """Makes the updates of several classifiers at once, each with its own weights, buffers and batches.
+class Stack:
+    """Makes the steps of several modules at once, each with its own weights, buffers and batches.
 
     All weights with one name are one tensor with the members along its first axis, of which each member's own
     weights are views. So whatever observes, scores or keeps a member sees its network as if it trained alone.
@@ -21,22 +21,22 @@ class Population:
     optimizer is the ordinary one over stacked weights, right for all that treat every weight by itself.
 
     Args:
-        members: in training mode, at the same update, on one device, whose batches come from the same images.
+        members: in training mode, at the same step, on one device, with batches from the same images.
 
     Raises:
-        ValueError: where what the members hold cannot be stacked.
+        ValueError: the members' weights or buffers cannot be stacked.
     """
 
-    def __init__(self, members: Sequence[Classifier]) -> None:
+    def __init__(self, members: Sequence[TrainingModule]) -> None:
         self.members = members
-        self.stop_asked = False
-        """Whether training is to end after the update under way."""
+        self.stop_requested = False
+        """Whether training ends after the step in progress."""
         first = members[0]
-        if len({member.updates for member in members}) > 1:
-            raise ValueError("the members have not made the same number of updates")
-        self.parameters = _stacked([dict(member.network.named_parameters()) for member in members])
-        self.buffers = _stacked([dict(member.network.named_buffers()) for member in members])
-        self.optimizer = first.optimizer_for(self.parameters.values())  # type: ignore[arg-type]  # leaves, as parameters are
+        if len({member.steps_done for member in members}) > 1:
+            raise ValueError("the members have not done the same number of steps")
+        self.parameters = _stack([dict(member.network.named_parameters()) for member in members])
+        self.buffers = _stack([dict(member.network.named_buffers()) for member in members])
+        self.optimizer = first.make_optimizer(self.parameters.values())  # type: ignore[arg-type]  # leaves, as parameters are
 
         def loss_of_one(
             parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor, labels: Tensor
@@ -44,34 +44,34 @@ class Population:
             return first.objective(functional_call(first.network, (parameters, buffers), (images,)), labels)
 
         self._losses = vmap(loss_of_one)
-        self._make_update: Callable[[Tensor], Tensor] = self.update
+        self._step: Callable[[Tensor], Tensor] = self.step
         if first.batches.split.images.is_cuda:
-            self._make_update = CapturedUpdate(self.update, self.optimizer)
+            self._step = GraphedStep(self.step, self.optimizer)
         self._stack_optimizer_states()
 
     def train(self, steps: range) -> Tensor:
-        """Make one update of every member for each step, until `stop_asked`; then note which members diverged.
+        """Make some steps of every member, until `stop_requested`; then note which members diverged.
 
-        Returns the losses (members, updates), each before its update. A member that diverged stays in the stack,
-        where it touches no other one; its count of updates stays at the one whose loss was not finite.
+        Returns the losses (members, steps), each before its update. A member that diverged stays in the stack, where
+        it affects no other; its count of steps stays at the one whose loss was not finite.
         """
         losses = []
         for step in steps:
-            losses.append(self._make_update(torch.stack([member.batches.indices(step) for member in self.members])))
-            if self.stop_asked:
+            losses.append(self._step(torch.stack([member.batches.indices(step) for member in self.members])))
+            if self.stop_requested:
                 break
         by_member = torch.stack(losses, dim=1)
-        for member, told in zip(self.members, by_member.cpu(), strict=True):
+        for member, member_losses in zip(self.members, by_member.cpu(), strict=True):
             if member.diverged_at is None:
-                member.updates += len(losses)
-                member.has_diverged(told)
+                member.steps_done += len(losses)
+                member.note_divergence(member_losses)
         return by_member
 
-    def update(self, indices: Tensor) -> Tensor:
-        """Make one update of every member.
+    def step(self, indices: Tensor) -> Tensor:
+        """Make one step of every member.
 
         Args:
-            indices: (members, B), which training images each member's batch consists of.
+            indices: (members, B), positions of the training images in each member's batch.
 
         Returns:
             The loss of each member (members,), before the update.
@@ -86,11 +86,11 @@ class Population:
         detached: Tensor = losses.detach()
         return detached
 
-    def ask_to_stop(self) -> None:
-        """End training after the update under way."""
-        self.stop_asked = True
+    def stop(self) -> None:
+        """End training after the step in progress."""
+        self.stop_requested = True
 
-    def hand_out_optimizer_states(self) -> None:
+    def distribute_optimizer_state(self) -> None:
         """Give each member's own optimizer its part of the state, for a checkpoint."""
         for name, stacked in self.parameters.items():
             state = self.optimizer.state[stacked]
@@ -101,7 +101,7 @@ class Population:
                 }
 
     def _stack_optimizer_states(self) -> None:
-        """Take over what the members' own optimizers hold, where they come from a checkpoint."""
+        """Stack the states of the members' own optimizers, which hold something after a checkpoint was restored."""
         states = {}
         for number, name in enumerate(self.parameters):
             by_member = [member.optimizer.state[member.network.get_parameter(name)] for member in self.members]
@@ -114,12 +114,12 @@ class Population:
 
 
 def _is_of_weights(key: str, value: object) -> bool:
-    """Whether an entry of an optimizer's state belongs to weights; torch, too, knows the count of steps by its name."""
+    """Whether an entry of an optimizer's state has one value per weight; its name tells the step count."""
     return key != "step" and isinstance(value, Tensor)
 
 
-def _stacked(by_member: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Return name → the members' tensors stacked (members, …), and make these views of it."""
+def _stack(by_member: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return name → the members' tensors stacked (members, …), and make these views of the stack."""
     stacks = {}
     for name, first in by_member[0].items():
         values = [tensors[name] for tensors in by_member]

@@ -1,1 +1,1 @@
-"""Signals, child processes, and sums over processes."""
+"""Signals, child processes, and sums over the processes of one run."""

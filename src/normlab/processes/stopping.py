@@ -1,4 +1,4 @@
-"""Being asked to stop from outside, by Ctrl-C or SIGTERM, and doing so in good order."""
+"""Stop on Ctrl-C or SIGTERM, but only after the step in progress."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -9,14 +9,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """Whether Ctrl-C or SIGTERM asked this process to stop, and by which signal.
+    """Whether Ctrl-C or SIGTERM asked this process to stop, and which of them.
 
-    The first asks: the step under way ends and a checkpoint is written. A second Ctrl-C ends the process at once.
+    The first signal asks: the step in progress ends and a checkpoint is written. A second one ends the process at once.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self.when_asked: Callable[[], None] = lambda: None
+        self.on_request: Callable[[], None] = lambda: None
 
     @property
     def exit_status(self) -> int:
@@ -25,24 +25,24 @@ class StopRequest:
         return 128 + self.signal
 
     @contextmanager
-    def listening(self) -> Iterator["StopRequest"]:
-        """Take the two signals for a while; the handlers from before come back."""
+    def listen(self) -> Iterator["StopRequest"]:
+        """Handle the two signals in this context; the previous handlers are restored."""
         before = {number: signal.getsignal(number) for number in SIGNALS}
         try:
-            self.listen()
+            self.install()
             yield self
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def listen(self) -> None:
-        """Take the two signals, from whoever has them."""
+    def install(self) -> None:
+        """Handle the two signals from now on, whoever handled them before."""
         for number in SIGNALS:
-            signal.signal(number, self._ask)
+            signal.signal(number, self._request)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
+    def _request(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self.signal = number
-        self.when_asked()
+        self.on_request()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from normlab.report.ablation import Ablation
 from normlab.report.analysis import Options, analyse
-from normlab.report.commands import commands
 from normlab.report.figures import draw
 from normlab.report.latex import latex
 from normlab.report.load import load
@@ -33,7 +32,7 @@ def build(directories: Sequence[Path], options: Options | None = None) -> tuple[
     place.parent.mkdir(parents=True, exist_ok=True)
     new = place.with_name(f".report.{os.getpid()}")
     try:
-        _write(ablation, new)
+        _write(ablation, new, place)
         _replace(place, new)
     finally:
         shutil.rmtree(new, ignore_errors=True)
@@ -48,14 +47,14 @@ def report_directory(directories: Sequence[Path]) -> Path:
     return directories[0].parent / "+".join(name.name for name in names) / "report"
 
 
-def _write(ablation: Ablation, directory: Path) -> None:
+def _write(ablation: Ablation, directory: Path, place: Path) -> None:
     figures_directory = directory / "figures"
     figures_directory.mkdir(parents=True)
     figures = draw(ablation, figures_directory)
     tidy(ablation).to_csv(directory / "table.csv", index=False)
     (directory / "table.md").write_text(markdown(ablation), encoding="utf-8")
     (directory / "table.tex").write_text(latex(ablation), encoding="utf-8")
-    write_page(ablation, figures, commands(ablation.results.details), directory)
+    write_page(ablation, figures, directory, place)
     write_events(ablation, figures, directory)
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from normlab.config.checks import identity
 from normlab.report.variants import Label, labels_of, name_of, number
-from normlab.runs.ownership import owner_of
-from normlab.runs.record import Record, RunDirectory
+from normlab.runs.directory import RunDirectory
+from normlab.runs.identity import identify
+from normlab.runs.record import Record
 
 HEAD = "step,name,value\n"
 NORMALIZER_ROWS = "normalizer/"
@@ -37,10 +37,8 @@ class Run:
 
     @cached_property  # asked for many times, and every answer of one report must be the same
     def status(self) -> str:
-        """That of the record, or `died` where it says that the run is being made and nobody makes it."""
-        if self.record.status == "running" and owner_of(self.directory.path) is None:
-            return "died"
-        return self.record.status
+        """That of the record if it is a result, else what record and owner of the directory show."""
+        return self.record.status if self.record.is_result else self.directory.state().status
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,18 @@ class Results:
     """A row per observation: `run_id`, `variant`, `seed`, `step` (updates made), `name` (of the metric), `value`."""
     problems: tuple[str, ...]
     """What could not be read, a line each."""
+    restore: Callable[[Path], Any] | None = None
+    """From a run directory to the trained network: set by `normlab.load`, since the report knows nothing of torch."""
+
+    def network(self, run_id: str) -> Any:
+        """Return the network of a finished run, on the CPU and in inference mode, with its trained weights.
+
+        Raises ConfigurationError if the run is not finished or its checkpoint is gone, and KeyError if there is no
+        such run.
+        """
+        if self.restore is None:
+            raise TypeError("normlab.load restores networks, this function reads only what is measured")
+        return self.restore(Path(str(self.runs.loc[run_id, "path"])))
 
     @cached_property
     def observed(self) -> pd.DataFrame:
@@ -67,7 +77,7 @@ class Results:
         return self.curves[self.curves["name"].isin(names)]
 
 
-def load(*directories: str | Path) -> Results:
+def load(*directories: str | Path, restore: Callable[[Path], Any] | None = None) -> Results:
     """Read all runs below output directories, such as `load("outputs/deep_cnn")`.
 
     What cannot be read stands in `problems` and raises nothing.
@@ -87,7 +97,7 @@ def load(*directories: str | Path) -> Results:
         for (directory, record, config), label in zip(read, labels, strict=True)
     ]
     runs.sort(key=lambda run: (run.variant, run.record.seed, run.id))
-    return Results(places, tuple(runs), _frame(runs), _curves(runs, problems), tuple(problems))
+    return Results(places, tuple(runs), _frame(runs), _curves(runs, problems), tuple(problems), restore)
 
 
 def read_metrics(directory: RunDirectory, problems: list[str]) -> pd.DataFrame:
@@ -143,7 +153,7 @@ def _read(places: Sequence[Path], problems: list[str]) -> Iterator[tuple[RunDire
 def _check(directory: RunDirectory, record: Record, config: Mapping[str, Any]) -> None:
     """Raise ValueError where a record or config holds what no run writes, such as after a slip of an editor."""
     try:
-        identity(config)
+        identify(config)
     except (AttributeError, TypeError):
         raise ValueError(f"{directory.config} is not the config of a run") from None
     groups = (record.choices, record.metrics, record.environment, record.published)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from normlab.config.checks import identity
+from normlab.runs.identity import identify
 
 PRECISION = "accelerator.precision"
 
@@ -23,7 +23,7 @@ def labels_of(configs: Sequence[Mapping[str, Any]], choices: Sequence[Mapping[st
     """
     labels: list[Label] = [{} for _ in configs]
     chosen = [{group: str(choice) for group, choice in run.items() if group != "experiment"} for run in choices]
-    for source in (chosen, [flat(identity(config)) for config in configs]):
+    for source in (chosen, [flat(identify(config)) for config in configs]):
         for key in dict.fromkeys(key for values in source for key in values if key != "seed"):
             values = [run.get(key, "–") for run in source]
             if len(set(values)) > 1 and (key == PRECISION or not _follows(values, labels)):

@@ -1,1 +1,1 @@
-"""A run on disk: its directory, its record, its owner."""
+"""A run and what of it is on disk: its identity, directory, record and owner."""

@@ -1,4 +1,4 @@
-"""One writer per run: a lock that dies with its process, and a heartbeat that other hosts can see."""
+"""One writer per run: a lock that is released when its process ends, and a heartbeat that other hosts can see."""
 
 import json
 import os
@@ -17,34 +17,36 @@ HEARTBEAT_SECONDS = 5.0
 SILENCE_SECONDS = 4 * HEARTBEAT_SECONDS
 """An owner on another host that has been silent for so long is dead."""
 
+SECONDS_TO_ACQUIRE = 1.0
+"""How long the lock is tried: whoever asks `owner_of` holds it for a moment."""
+
 
 class OwnedElsewhereError(Exception):
-    """The run is being made by another living process; the message says which."""
+    """Another living process trains the run; the message says which."""
 
 
 @contextmanager
-def ownership(directory: Path) -> Iterator[None]:
-    """Own a run directory, which is made where it is not there, for as long as the context lasts.
+def own(directory: Path) -> Iterator[None]:
+    """Own a run directory, which is created if it does not exist, for as long as the context lasts.
 
-    Processes on one host exclude each other by a file lock, which the operating system releases whenever its
-    holder ends, however it ends. Where a file system does not carry locks from host to host, the owner's file is
-    what another host sees: it is touched every few seconds, and watched rather than compared with a clock,
-    which may differ between hosts or jump.
+    Processes on one host exclude each other by a file lock, which the operating system releases when its holder ends,
+    however it ends. If a file system does not carry locks from host to host, other hosts see the owner's file: it is
+    touched every few seconds, and watched rather than compared with a clock, which may differ between hosts or jump.
 
     Raises:
-        OwnedElsewhereError: where another living process owns it.
-        OSError: where the directory cannot be written.
+        OwnedElsewhereError: another living process owns it.
+        OSError: the directory cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
     owner = directory / "owner.json"
     lock = FileLock(directory / "owner.lock")
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=SECONDS_TO_ACQUIRE)
     except Timeout:
-        raise OwnedElsewhereError(_told(owner)) from None
+        raise OwnedElsewhereError(_describe(owner)) from None
     try:
         if _beats_on_another_host(owner):
-            raise OwnedElsewhereError(_told(owner))
+            raise OwnedElsewhereError(_describe(owner))
         owner.write_text(json.dumps({"host": platform.node(), "process": os.getpid()}) + "\n")
         stop = threading.Event()
         threading.Thread(target=_beat, args=(owner, stop), daemon=True, name="heartbeat").start()
@@ -58,20 +60,20 @@ def ownership(directory: Path) -> Iterator[None]:
 
 
 def owner_of(directory: Path) -> str | None:
-    """Return who makes a run now ("is being trained by …"), as seen from this host; None where nobody does."""
+    """Return who trains a run now ("is being trained by …"), as seen from this host; None if nobody does."""
     lock = FileLock(directory / "owner.lock")
     if not (directory / "owner.lock").exists():
         return None
     try:
         with lock.acquire(blocking=False):
-            return _told(directory / "owner.json") if _is_recent_elsewhere(directory / "owner.json") else None
+            return _describe(directory / "owner.json") if _is_recent_elsewhere(directory / "owner.json") else None
     except Timeout:
-        return _told(directory / "owner.json")
+        return _describe(directory / "owner.json")
 
 
 def _is_recent_elsewhere(owner: Path) -> bool:
     touched = _touched(owner)
-    on_another_host = _owner(owner).get("host") not in (None, platform.node())
+    on_another_host = _read(owner).get("host") not in (None, platform.node())
     return on_another_host and touched is not None and time.time() - touched / 1e9 < SILENCE_SECONDS
 
 
@@ -79,13 +81,13 @@ def _beat(owner: Path, stop: threading.Event) -> None:
     while not stop.wait(HEARTBEAT_SECONDS):
         try:
             os.utime(owner)
-        except OSError:  # a full or vanished disk ends the run where it writes, not here
+        except OSError:  # a full or vanished disk ends the run at its next write, not here
             continue
 
 
 def _beats_on_another_host(owner: Path) -> bool:
     """Watch the file of an owner on another host for as long as a living one could be silent."""
-    if _owner(owner).get("host") in (None, platform.node()):
+    if _read(owner).get("host") in (None, platform.node()):
         return False  # nobody, or a process of this host that lost its lock by dying
     first = _touched(owner)
     end = time.monotonic() + SILENCE_SECONDS
@@ -103,14 +105,14 @@ def _touched(owner: Path) -> int | None:
         return None
 
 
-def _owner(owner: Path) -> dict[str, object]:
+def _read(owner: Path) -> dict[str, object]:
     try:
         content = json.loads(owner.read_text())
-    except (OSError, ValueError):  # being written, or gone in between
+    except (OSError, ValueError):  # being written, or deleted in between
         return {}
     return content if isinstance(content, dict) else {}
 
 
-def _told(owner: Path) -> str:
-    known = _owner(owner)
+def _describe(owner: Path) -> str:
+    known = _read(owner)
     return f"is being trained by process {known.get('process', '?')} on host {known.get('host', '?')}"

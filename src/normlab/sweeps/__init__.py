@@ -1,1 +1,1 @@
-"""Sweeps: what is planned, where it runs, and how far it is."""
+"""Sweeps: their check, their progress, and the processes, jobs and tasks that make their runs."""

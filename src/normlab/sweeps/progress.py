@@ -1,4 +1,4 @@
-"""How far a sweep is, told from the records of its runs alone, so that it holds under every launcher."""
+"""The progress of a sweep, read from the directories of its runs, so that it works under every launcher."""
 
 import sys
 import threading
@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from normlab.sweeps.plan import PlannedRun
+from normlab.runs.run import Run
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @contextmanager
-def telling(planned: Sequence[PlannedRun], missing: Sequence[PlannedRun]) -> Iterator[None]:
-    """Tell how far the missing runs are while the context lasts: in one line of a terminal, or a line per change."""
+def show_progress(runs: Sequence[Run], missing: Sequence[Run]) -> Iterator[None]:
+    """Show in this context how far the missing runs are: in one line of a terminal, or a line per change."""
     stop = threading.Event()
-    thread = threading.Thread(target=_tell, args=(planned, missing, stop), daemon=True, name="progress")
+    thread = threading.Thread(target=_watch, args=(missing, len(runs), stop), daemon=True, name="progress")
     thread.start()
     try:
         yield
@@ -25,48 +25,45 @@ def telling(planned: Sequence[PlannedRun], missing: Sequence[PlannedRun]) -> Ite
         thread.join()
 
 
-def _tell(planned: Sequence[PlannedRun], missing: Sequence[PlannedRun], stop: threading.Event) -> None:
+def _watch(missing: Sequence[Run], total: int, stop: threading.Event) -> None:
     start = time.monotonic()
-    told: Counter[str] | None = None
+    shown: Counter[str] | None = None
     in_terminal = sys.stderr.isatty()
-    ended: dict[str, str] = {}
+    ended: dict[int, str] = {}
     while True:
         last = stop.wait(SECONDS_BETWEEN_LOOKS)
-        counts = _counts(missing, ended)
-        line = _line(counts, len(planned), len(planned) - len(missing), time.monotonic() - start)
+        counts = _count(missing, ended)
+        line = _format(counts, total, total - len(missing), time.monotonic() - start)
         if in_terminal:
-            # The cursor goes back to the start of the line, so that whatever is logged next takes its place.
+            # The cursor returns to the start of the line, so that the next log message replaces it.
             print(f"{line}\x1b[K", end="\n" if last else "\r", file=sys.stderr, flush=True)
-        elif counts != told:
+        elif counts != shown:
             print(line, flush=True)
-        told = counts
+        shown = counts
         if last:
             return
 
 
-def _counts(missing: Sequence[PlannedRun], ended: dict[str, str]) -> Counter[str]:
-    """Count runs by status; those that ended stay in `ended` and are not read again."""
-    waiting = []
-    for run in missing:
-        name = str(run.directory.path)
-        if name not in ended:
-            record = run.record
-            if record is not None and record.is_result:
-                ended[name] = record.status
-            else:
-                waiting.append(record.status if record else "waiting")
-    return Counter([*waiting, *ended.values()])
+def _count(missing: Sequence[Run], ended: dict[int, str]) -> Counter[str]:
+    """Count runs by status; those that ended stay in `ended`, by position, and are not read again."""
+    counts: Counter[str] = Counter()
+    for position, run in enumerate(missing):
+        status = ended.get(position) or run.state().status
+        if status in ("finished", "diverged"):
+            ended[position] = status
+        counts[status] += 1
+    return counts
 
 
-def _line(counts: Counter[str], total: int, skipped: int, seconds: float) -> str:
+def _format(counts: Counter[str], total: int, skipped: int, seconds: float) -> str:
     done = counts["finished"] + counts["diverged"]
     left = sum(counts.values()) - done - counts["failed"]
-    told = f"{done} done, {counts['running']} running, {counts['failed']} failed, {skipped} skipped of {total} runs"
+    line = f"{done} done, {counts['running']} running, {counts['failed']} failed, {skipped} skipped of {total} runs"
     if done and left:
-        told += f", about {_duration(seconds / done * left)} left"
-    return told
+        line += f", about {_format_duration(seconds / done * left)} left"
+    return line
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

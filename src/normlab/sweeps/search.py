@@ -1,4 +1,4 @@
-"""A search by Optuna among the values that a sweep may take, which goes on where it was left."""
+"""A search by Optuna among the values that a sweep may take, which resumes where it was left."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -22,20 +22,20 @@ Trial = optuna.Trial | optuna.trial.FrozenTrial
 
 
 class Search:
-    """The trials of one search: the same overrides and the same storage go on with the same ones.
+    """The trials of one search: with the same overrides and the same storage, a search resumes.
 
     Args:
         overrides: of the sweep. Choices, ranges and intervals (`tag(log, interval(1e-4, 1))`) are searched, all
             values of `seed` are run in each trial.
-        storage: the file that the trials are kept in.
+        storage: the file that keeps the trials.
         sampler: from a keyword `seed` to an Optuna sampler.
-        n_trials: how many trials there are to be in all.
+        n_trials: number of trials in all.
     """
 
     def __init__(
         self, overrides: Sequence[Override], storage: Path, sampler: Callable[..., BaseSampler], n_trials: int
     ) -> None:
-        last = {override.get_key_element(): override for override in overrides}  # the command line replaces the file
+        last = {override.get_key_element(): override for override in overrides}  # the command line comes last
         self.fixed = [override.input_line or "" for override in last.values() if not override.is_sweep_override()]
         swept = {key: override for key, override in last.items() if override.is_sweep_override()}
         seeds = swept.pop("seed", None)
@@ -44,14 +44,14 @@ class Search:
         self.n_trials = n_trials
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage.parent.mkdir(parents=True, exist_ok=True)
-        told = "\n".join(sorted(override.input_line or "" for override in last.values()))
+        text = "\n".join(sorted(override.input_line or "" for override in last.values()))
         self.study = optuna.create_study(
-            study_name=hashlib.sha256(told.encode()).hexdigest()[:8],
+            study_name=hashlib.sha256(text.encode()).hexdigest()[:8],
             storage=JournalStorage(JournalFileBackend(str(storage))),
             direction="maximize",
             load_if_exists=True,
         )
-        self.study.sampler = sampler(seed=len(self.trials))  # a fixed one would propose the same values again
+        self.study.sampler = sampler(seed=len(self.trials))  # a fixed seed would propose the same values again
 
     @property
     def trials(self) -> Sequence[Trial]:
@@ -59,7 +59,7 @@ class Search:
         return self.study.get_trials(deepcopy=False)
 
     def next(self, count: int) -> Sequence[Trial]:
-        """Return the trials to make now: those that an earlier start did not end, else new ones; none at the end."""
+        """Return the trials to run now: those that an earlier start left incomplete, else new ones; none at the end."""
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         if running:
             return running
@@ -72,9 +72,9 @@ class Search:
         return [[*self.fixed, *chosen, *([seed] if seed else [])] for seed in self.seeds or [""]]
 
     def tell(self, trial: Trial, records: Sequence[Record | None]) -> None:
-        """Take in what became of a trial: one with a run that was cut short goes on at the next start.
+        """Record the result of a trial; if a run of it was cut short, the trial resumes at the next start.
 
-        A run that diverged counts as accuracy 0, the worst there is, so that the search keeps away from there.
+        A run that diverged counts as accuracy 0, the worst there is, so that the search avoids its values.
         """
         if any(record is not None and record.status == "failed" for record in records):
             self.study.tell(trial.number, state=TrialState.FAIL)
@@ -82,10 +82,10 @@ class Search:
             self.study.tell(trial.number, mean(record.metrics.get(METRIC, 0.0) for record in records if record))
 
     def best(self) -> str:
-        """Return the best trial so far, in words."""
+        """Return a line on the best trial so far."""
         ended = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if not ended:
-            return f"no trial of {self.n_trials} has ended"
+            return f"no trial of {self.n_trials} is complete"
         best = self.study.best_trial
         chosen = " ".join(f"{key}={value}" for key, value in best.params.items())
         return f"best of {len(ended)} trials: {chosen}, {METRIC} {best.value:.4f}"

@@ -1,4 +1,4 @@
-"""Worker processes in which a job that takes its process down costs itself alone."""
+"""Worker processes: a job that kills its process costs no other job."""
 
 import multiprocessing
 import os
@@ -14,20 +14,20 @@ from typing import Any
 
 import cloudpickle
 
-from normlab.processes.children import SECONDS_TO_STOP, end_of, live_with_the_driver
+from normlab.processes.children import SECONDS_TO_STOP, describe_end, exit_with_parent
 from normlab.processes.stopping import StopRequest
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: its value, or why there is none."""
+    """The value of a job, or why there is none."""
 
     value: Any = None
     error: str | None = None
 
 
-def outcome_of(work: Callable[[Any], Any], job: Any) -> Outcome:
-    """Do a job, and return what became of it."""
+def attempt(work: Callable[[Any], Any], job: Any) -> Outcome:
+    """Do a job, and return its outcome."""
     try:
         return Outcome(value=work(job))
     except Exception as error:
@@ -36,7 +36,7 @@ def outcome_of(work: Callable[[Any], Any], job: Any) -> Outcome:
 
 @dataclass
 class Worker:
-    """A process and this end of the pipe to it, with the number of the job it has."""
+    """A process, this end of the pipe to it, and the number of its job."""
 
     process: BaseProcess
     pipe: Connection
@@ -47,20 +47,20 @@ class Worker:
 def run_in_processes(
     work: Callable[[Any], Any], jobs: Iterable[Any], workers: int, environments: Sequence[Mapping[str, str]] = ()
 ) -> list[Outcome]:
-    """Return the outcomes of `work(job)` for all jobs, in their order; a job is asked for when a worker is free.
+    """Return the outcomes of `work(job)` for all jobs, in their order.
 
-    At most `workers` processes run at once, and each does one job after another. One that dies is replaced.
-    Ctrl-C and SIGTERM are passed on: the workers end their step, and those too slow for that are killed.
+    At most `workers` processes run at once, and each does one job after another. One that dies is replaced. Ctrl-C and
+    SIGTERM are passed on: the workers end their step, and those too slow for that are killed.
 
     Args:
-        work: what a worker calls.
-        jobs: what it is called with.
-        workers: how many processes.
-        environments: further environment variables of the first worker, the second and so on, over again where
-            there are more workers.
+        work: called with each job in a worker.
+        jobs: taken one at a time, when a worker is free.
+        workers: number of processes.
+        environments: further environment variables of the first worker, the second and so on, repeated if there are
+            more workers.
 
     Raises:
-        SystemExit: with 128 + the signal's number, where a signal ended it.
+        SystemExit: with 128 + the signal's number, after a signal.
     """
     payload = cloudpickle.dumps(work)
     waiting = enumerate(jobs)
@@ -68,33 +68,33 @@ def run_in_processes(
     started: dict[int, Worker] = {}
     free = deque(range(workers))
     busy: list[Worker] = []
-    with StopRequest().listening() as request, _ended_at_last(started):
-        request.when_asked = lambda: _ask_to_stop(busy)
-        while request.signal is None:
+    with StopRequest().listen() as stop, _kill_at_exit(started):
+        stop.on_request = lambda: _terminate(busy)
+        while stop.signal is None:
             for number, job in islice(waiting, len(free)):
                 place = free.popleft()
                 environment = environments[place % len(environments)] if environments else {}
-                busy.append(_hand(number, job, place, started, payload, environment))
+                busy.append(_assign(number, job, place, started, payload, environment))
             if not busy:
                 break
             for pipe in wait([worker.pipe for worker in busy], timeout=0.5):
                 worker = next(worker for worker in busy if worker.pipe is pipe)
                 busy.remove(worker)
                 free.appendleft(worker.place)
-                outcomes[worker.job] = _outcome(worker)
+                outcomes[worker.job] = _receive(worker)
                 if not worker.process.is_alive():
                     del started[worker.place]
-        if request.signal is not None:
+        if stop.signal is not None:
             for worker in busy:
                 worker.process.join(SECONDS_TO_STOP)
-            raise SystemExit(request.exit_status)
+            raise SystemExit(stop.exit_status)
     return [outcomes[number] for number in sorted(outcomes)]
 
 
-def _hand(
+def _assign(
     number: int, job: Any, place: int, started: dict[int, Worker], payload: bytes, environment: Mapping[str, str]
 ) -> Worker:
-    """Give a job to the worker in a place, where it still lives, or else to a new one; return it."""
+    """Give a job to the worker in a place, or to a new one if that has died; return it."""
     while True:
         if place not in started:
             started[place] = _start(place, payload, environment)
@@ -102,7 +102,7 @@ def _hand(
         worker.job = number
         try:
             worker.pipe.send(job)
-        except OSError:  # it died meanwhile
+        except OSError:  # it has died
             del started[place]
             continue
         return worker
@@ -110,32 +110,32 @@ def _hand(
 
 def _start(place: int, payload: bytes, environment: Mapping[str, str]) -> Worker:
     here, there = multiprocessing.get_context("spawn").Pipe()
-    # No daemon, which could not start the further processes of a data-parallel run.
+    # Not a daemon, which could not start the further processes of a data-parallel run.
     arguments = (there, payload, environment)
-    process = multiprocessing.get_context("spawn").Process(target=_work, args=arguments, daemon=False)
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=arguments, daemon=False)
     process.start()
     there.close()
     return Worker(process, here, place)
 
 
-def _outcome(worker: Worker) -> Outcome:
+def _receive(worker: Worker) -> Outcome:
     try:
         outcome: Outcome = worker.pipe.recv()
     except (EOFError, OSError):
         worker.process.join()
-        return Outcome(error=f"its process {end_of(worker.process)}")
+        return Outcome(error=f"its process {describe_end(worker.process)}")
     return outcome
 
 
-def _ask_to_stop(workers: Sequence[Worker]) -> None:
+def _terminate(workers: Sequence[Worker]) -> None:
     for worker in workers:
         if worker.process.pid is not None and worker.process.is_alive():
             os.kill(worker.process.pid, signal.SIGTERM)
 
 
 @contextmanager
-def _ended_at_last(started: Mapping[int, Worker]) -> Iterator[None]:
-    """Leave no worker behind, whatever ends the context."""
+def _kill_at_exit(started: Mapping[int, Worker]) -> Iterator[None]:
+    """Kill all workers when this context ends, whatever ends it."""
     try:
         yield
     finally:
@@ -144,9 +144,9 @@ def _ended_at_last(started: Mapping[int, Worker]) -> Iterator[None]:
             worker.process.join()
 
 
-def _work(pipe: Connection, payload: bytes, environment: Mapping[str, str]) -> None:
-    """Do jobs until there are no more; the body of a worker process."""
-    live_with_the_driver()
+def _serve(pipe: Connection, payload: bytes, environment: Mapping[str, str]) -> None:
+    """Do jobs until the pipe is closed; the body of a worker process."""
+    exit_with_parent()
     os.environ.update(environment)
     work = cloudpickle.loads(payload)
     while True:
@@ -154,4 +154,4 @@ def _work(pipe: Connection, payload: bytes, environment: Mapping[str, str]) -> N
             job = pipe.recv()
         except EOFError:
             return
-        pipe.send(outcome_of(work, job))
+        pipe.send(attempt(work, job))

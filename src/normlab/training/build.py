@@ -1,152 +1,132 @@
-"""From settings to the parts of a run: data, network, objective, optimizer, batches. Writes nothing."""
+"""Build the parts of a run from its settings: data, network, loss, optimizer, batches. Writes nothing."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from hydra.utils import instantiate
+from torch import nn
 
-from normlab.config.checks import ConfigurationError, observations
+from normlab.config.checks import active_observations
+from normlab.config.targets import bind, call
 from normlab.data import BatchStream, DataError, Splits
-from normlab.data.preprocessing import Rotation, fitted, transformed
-from normlab.measurements.input_samples import samples
-from normlab.measurements.schedule import Schedule, schedules
+from normlab.data.preprocessing import Preprocess
+from normlab.errors import ConfigurationError
+from normlab.measurements.schedule import Schedule, parse_schedules
 from normlab.measurements.scores import Objective
 from normlab.models import initialize
 from normlab.normalizers import synchronize
 from normlab.processes.memory import keep_freed_memory
-
-Preprocess = Callable[[Tensor], Tensor]
-"""From the images of the splits to what the network sees."""
-
-Samples = Mapping[str, NDArray[np.generic]]
-"""What the inputs of a run look like before and after preprocessing."""
+from normlab.training.data import Data, LoadData, load_data
+from normlab.training.module import TrainingModule
 
 
 @dataclass(frozen=True)
 class Parts:
-    """All that a run is made of, built from its config before anything is written."""
+    """All that a run consists of, built from its settings before anything is written."""
 
     device: torch.device
-    splits: Splits
-    preprocess: Preprocess
-    network: nn.Module
-    objective: Objective
-    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
-    batches: BatchStream
+    data: Data
+    module: TrainingModule
     test_batches: BatchStream
     schedules: dict[str, Schedule]
-    samples: Samples
     callbacks: list[pl.Callback]
 
+    @property
+    def splits(self) -> Splits:
+        return self.data.splits
 
-def assemble(settings: Mapping[str, Any], local_rank: int = 0, like: Parts | None = None) -> Parts:
-    """Build everything that a run needs and writes nothing, so that a mistake shows before there is a trace of it.
+    @property
+    def preprocess(self) -> Preprocess:
+        return self.data.preprocess
+
+    @property
+    def network(self) -> nn.Module:
+        return self.module.network
+
+    @property
+    def objective(self) -> Objective:
+        return self.module.objective
+
+    @property
+    def batches(self) -> BatchStream:
+        return self.module.batches
+
+
+def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = load_data) -> Parts:
+    """Build all that a run needs and write nothing, so that a mistake shows before the run leaves a trace.
 
     Args:
-        settings: the config as `normlab.config.checks.validated` returns it.
+        settings: the resolved config.
         local_rank: this process's number among those of the run on this machine.
-        like: parts of a run with the same data and preprocessing, which are taken from there.
+        load: `load_data`, `try_data`, or what returns the data of another run with the same ones.
 
     Raises:
         ConfigurationError: on a mistake in config or data.
     """
     accelerator = settings["accelerator"]
-    device = _device(accelerator["kind"], local_rank)
+    device = find_device(accelerator["kind"], local_rank)
     if accelerator["cuda_graph"] and device.type != "cuda":
-        raise ConfigurationError("accelerator.cuda_graph=true is for CUDA GPUs, and this run is to be made on a CPU")
+        raise ConfigurationError("accelerator.cuda_graph=true is for CUDA GPUs, and this run is on a CPU")
+    set_up_torch(settings)
+    try:
+        data = load(settings, device)
+        splits, preprocess = data.splits, data.preprocess
+        size, steps, seed = settings["batch_size"], settings["steps"], settings["seed"]
+        module = TrainingModule(
+            build_network(settings, splits).to(device),
+            bind(settings, "objective"),
+            bind(settings, "optimizer"),
+            BatchStream(splits.train, preprocess, size, steps, seed),
+            accelerator["precision"],
+            accelerator["cuda_graph"],
+        )
+        test_size = min(size, len(splits.test.labels))
+        return Parts(
+            device=device,
+            data=data,
+            module=module,
+            test_batches=BatchStream(splits.test, preprocess, test_size, steps, seed, name="test"),
+            schedules=parse_schedules(active_observations(settings)),
+            callbacks=[instantiate(callback) for callback in settings["callbacks"].values()],
+        )
+    except (ValueError, TypeError, DataError, InstantiationException) as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def build_network(settings: Mapping[str, Any], splits: Splits) -> nn.Module:
+    """Build the network for some data with its starting weights. Raises ConfigurationError and ValueError."""
+    network: nn.Module = call(
+        settings,
+        "model",
+        input_shape=splits.input_shape,
+        num_classes=splits.num_classes,
+        normalizer=bind(settings, "normalizer"),
+    )
+    initialize(network, settings["seed"], call(settings, "initializer"), call(settings, "convolution_initializer"))
+    if settings["accelerator"]["processes"] > 1 and settings["sync_statistics"]:
+        synchronize(network)
+    return network
+
+
+def set_up_torch(settings: Mapping[str, Any]) -> None:
+    """Set what torch keeps for the whole process: threads, determinism, memory, and the global random generators."""
+    accelerator = settings["accelerator"]
     if accelerator["deterministic"]:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which cuBLAS asks for, before its first use
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by cuBLAS before its first use
     torch.use_deterministic_algorithms(accelerator["deterministic"])
     if accelerator["threads"] is not None:
         torch.set_num_threads(accelerator["threads"])
     keep_freed_memory()
-    seed = settings["seed"]
-    pl.seed_everything(seed, verbose=False)  # for modules of a user's own that draw from the global generators
-
-    try:
-        splits, preprocess, pictured = (
-            _data(settings, device) if like is None else (like.splits, like.preprocess, like.samples)
-        )
-        network = _build(
-            settings,
-            "model",
-            input_shape=splits.input_shape,
-            num_classes=splits.num_classes,
-            normalizer=_factory(settings, "normalizer"),
-        )
-        initialize(network, seed, _build(settings, "initializer"), _build(settings, "convolution_initializer"))
-        if accelerator["processes"] > 1 and settings["sync_statistics"]:
-            synchronize(network)
-        optimizer = _factory(settings, "optimizer")
-        optimizer(network.parameters())
-        batches = BatchStream(splits.train, preprocess, settings["batch_size"], settings["steps"], seed)
-        test_size = min(settings["batch_size"], len(splits.test.labels))
-        test_batches = BatchStream(splits.test, preprocess, test_size, settings["steps"], seed, name="test")
-        callbacks = [instantiate(callback) for callback in settings["callbacks"].values()]
-    except (ValueError, TypeError, DataError, InstantiationException) as error:
-        raise ConfigurationError(str(error)) from error
-    return Parts(
-        device=device,
-        splits=splits,
-        preprocess=preprocess,
-        network=network,
-        objective=_factory(settings, "objective"),
-        optimizer=optimizer,
-        batches=batches,
-        test_batches=test_batches,
-        schedules=schedules(observations(settings)),
-        samples=pictured,
-        callbacks=callbacks,
-    )
+    pl.seed_everything(settings["seed"], verbose=False)  # for user modules that draw from the global generators
 
 
-def _data(settings: Mapping[str, Any], device: torch.device) -> tuple[Splits, Preprocess, Samples]:
-    splits = Splits.of(_build(settings, "data")).to(device)
-    preprocessing = _build(settings, "preprocessing")
-    preprocess = fitted(preprocessing, splits.train)
-    pictured = samples(_build(settings, "preprocessing"), preprocess, splits.train)
-    if isinstance(preprocessing, Rotation):
-        # A product with a matrix of all pixels costs as much as an update of a small network.
-        return transformed(splits, preprocess), as_they_are, pictured
-    return splits, preprocess, pictured
-
-
-def as_they_are(images: Tensor) -> Tensor:
-    """Preprocess images that are preprocessed already."""
-    return images
-
-
-def _build(settings: Mapping[str, Any], group: str, **arguments: Any) -> Any:
-    """Call the `_target_` of a config group with the group's keys and `arguments`; None where the group is null."""
-    if settings[group] is None:
-        return None
-    try:
-        return instantiate(settings[group], **arguments)
-    except InstantiationException as error:
-        if error.__cause__ is None:
-            raise
-        raise ConfigurationError(f"{group}: {error.__cause__}") from error.__cause__
-
-
-def _factory(settings: Mapping[str, Any], group: str) -> Callable[..., Any]:
-    """Return the `_target_` of a config group with the group's keys bound to it.
-
-    Hydra's own partial checks its policy on targets anew at each call, which the objective feels at every update.
-    """
-    keys = {key: value for key, value in settings[group].items() if key not in ("_target_", "_partial_")}
-    return partial(get_object(settings[group]["_target_"]), **instantiate(keys, _convert_="all"))
-
-
-def _device(kind: str, local_rank: int) -> torch.device:
+def find_device(kind: str, local_rank: int = 0) -> torch.device:
+    """Return the device of a process. Raises ConfigurationError if a GPU is requested and there is none."""
     if kind == "cpu" or (kind == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if not torch.cuda.is_available():
@@ -154,5 +134,5 @@ def _device(kind: str, local_rank: int) -> torch.device:
             "accelerator=gpu, but torch finds no CUDA GPU here: check the driver with nvidia-smi and torch's build"
             " with torch.version.cuda, or use accelerator=cpu"
         )
-    # Launchers may also show each process its own GPU alone, which then is number 0.
+    # Launchers may also show each process its own GPU alone, which is then number 0.
     return torch.device("cuda", local_rank % torch.cuda.device_count())

@@ -1,4 +1,4 @@
-"""Where a run ran: code, versions, machine. For the record, never part of a run's identity."""
+"""Code, versions and machine of a run, for its record; never part of its identity."""
 
 import functools
 import platform
@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
-import normlab
 
 PACKAGES = {
     "torch": "torch",
@@ -21,13 +19,13 @@ PACKAGES = {
 }
 
 
-def describe(device: torch.device, precision: str, processes: int) -> dict[str, Any]:
+def describe_environment(device: torch.device, precision: str, processes: int) -> dict[str, Any]:
     """Return the `environment` of a record, as JSON data."""
     commit = _git("rev-parse", "HEAD")
     return {
         "git_commit": commit,
         "git_dirty": bool(_git("status", "--porcelain")) if commit else None,
-        "normlab": normlab.__version__,
+        "normlab": metadata.version("normlab"),
         "python": platform.python_version(),
         **{name: metadata.version(package) for name, package in PACKAGES.items()},
         "platform": platform.platform(),
@@ -39,9 +37,9 @@ def describe(device: torch.device, precision: str, processes: int) -> dict[str, 
     }
 
 
-@functools.cache  # the code that runs is the one that was there when it was loaded
+@functools.cache  # of the code as it was when this process loaded it
 def _git(*arguments: str) -> str | None:
-    """Ask git about the checkout that this package's code lies in; None where there is none."""
+    """Ask git about the checkout of this package; return None if there is none."""
     try:
         answer = subprocess.run(
             ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True

@@ -1,4 +1,4 @@
-"""The LightningModule around any network, objective and optimizer; one training batch of it is a stretch of updates."""
+"""The LightningModule around any network, loss and optimizer; one training batch of it is a chunk of steps."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -10,21 +10,21 @@ from torch import Tensor, nn
 
 from normlab.data.batches import BatchStream
 from normlab.measurements.scores import Objective
-from normlab.training.cuda_graph import CapturedUpdate
+from normlab.training.cuda_graph import GraphedStep
 from normlab.training.data_parallel.gradients import DataParallel
 
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """Precision of the training passes → type that autocast uses."""
 
-LONGEST_STRETCH = 50
-"""Updates after which Lightning gets a turn, even where nothing is observed."""
+LONGEST_CHUNK = 50
+"""Steps after which Lightning's loop runs, even if nothing is observed."""
 
 
-class Classifier(pl.LightningModule):
-    """Makes updates; everything measured is measured by callbacks, in inference mode, between two stretches.
+class TrainingModule(pl.LightningModule):
+    """Makes training steps; everything measured is measured by callbacks, in inference mode, between two chunks.
 
     Lightning's loop costs about half a millisecond for each of its training batches, which is as much as a whole
-    update of a small network. So one training batch is a range of steps, and the update is written out here.
+    step of a small network. So one training batch is a range of steps, and the step is written out here.
 
     Args:
         network: from images (N, C, H, W) to logits (N, num_classes).
@@ -32,8 +32,7 @@ class Classifier(pl.LightningModule):
         optimizer: from the parameters to an optimizer.
         batches: the training batches by step.
         precision: a key of `AUTOCAST`; weights, gradients and running averages are float32 in all.
-        parallel: what makes this process one of several; it then computes a part of each batch.
-        cuda_graph: record the update on the GPU and replay it.
+        cuda_graph: record the step on the GPU and replay it.
     """
 
     def __init__(
@@ -43,110 +42,109 @@ class Classifier(pl.LightningModule):
         optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
         batches: BatchStream,
         precision: str = "32-true",
-        parallel: DataParallel | None = None,
         cuda_graph: bool = False,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.network = network
         self.objective = objective
-        self.optimizer_for = optimizer
+        self.make_optimizer = optimizer
         self.optimizer = optimizer(network.parameters())
         self.batches = batches
         self.autocast_type = AUTOCAST[precision]
         # `self.device` is the CPU until Lightning trains, and stays so in a population.
         self.device_type = batches.split.labels.device.type
         self.scaler = torch.amp.GradScaler(self.device_type, enabled=self.autocast_type is torch.float16)
-        self.parallel = parallel
-        self.stop_asked = False
+        self.parallel: DataParallel | None = None
+        """Set if this process is one of several; it then computes a shard of each batch."""
+        self.wants_to_stop = False
         """Whether this process, one of several, wants training to end."""
-        self.updates = 0
-        """Updates made."""
+        self.steps_done = 0
         self.diverged_at: int | None = None
-        """The update, counted from 1, whose loss was not finite; training then ends."""
-        self._make_update: Callable[[Tensor], Tensor] = self._update_with
+        """The step, counted from 1, whose loss was not finite; training then ends."""
+        self._step: Callable[[Tensor], Tensor] = self._step_on
         if cuda_graph:
-            self._make_update = CapturedUpdate(self._update_with, self.optimizer)
+            self._step = GraphedStep(self._step_on, self.optimizer)
 
     def training_step(self, steps: range, batch_idx: int) -> Tensor:
-        """Make one update for each step, until training should stop; return their losses, each before its update."""
+        """Make the steps of a chunk, until training should stop; return their losses, each before its update."""
         losses = []
         for step in steps:
-            losses.append(self.update(step))
+            losses.append(self.step(step))
             if self.parallel is not None:
                 self.trainer.should_stop = self.parallel.stop_agreed
             if self.trainer.should_stop:
                 break
-        told = torch.stack(losses)
-        if self.has_diverged(told):
+        chunk_losses = torch.stack(losses)
+        if self.note_divergence(chunk_losses):
             self.trainer.should_stop = True
-        # Lightning's `global_step` counts the steps of its own wrapper of the optimizer, which is passed by.
-        self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total.completed = self.updates
-        return told
+        # Lightning's `global_step` counts the steps of its own wrapper of the optimizer, which is bypassed here.
+        self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total.completed = self.steps_done
+        return chunk_losses
 
-    def update(self, step: int) -> Tensor:
-        """Make the update of a step, counted from 0; return its loss, before it."""
+    def step(self, step: int) -> Tensor:
+        """Make a step, counted from 0; return its loss before the update."""
         if self.parallel is not None:
-            self.parallel.seed_update(step, self.device)
-        loss = self._make_update(self.batches.indices(step, self.parallel.part if self.parallel else None))
-        self.updates += 1
+            self.parallel.seed_step(step, self.device)
+        loss = self._step(self.batches.indices(step, self.parallel.shard if self.parallel else None))
+        self.steps_done += 1
         return loss
 
-    def _update_with(self, indices: Tensor) -> Tensor:
+    def _step_on(self, indices: Tensor) -> Tensor:
         images, labels = self.batches.examples(indices)
         self.optimizer.zero_grad()
         with self.forward_context():
             loss = self.objective(self.network(images), labels)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self.parallel is not None:
-            loss = self.parallel.average(self.network, loss, self.stop_asked)
+            loss = self.parallel.average(self.network, loss, self.wants_to_stop)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss.detach()
 
-    def has_diverged(self, losses: Tensor) -> bool:
-        """Return whether a loss of the latest updates, in their order, is not finite, and note which one.
+    def note_divergence(self, losses: Tensor) -> bool:
+        """Note which of the latest steps diverged, if the loss of one is not finite; return whether one did.
 
-        Asked once for many updates: on a GPU each look at a loss would wait for it.
+        Called once for many steps: on a GPU each look at a loss would wait for it.
         """
         finite = losses.isfinite().tolist()
         if all(finite):
             return False
-        self.updates += finite.index(False) + 1 - len(finite)
-        self.diverged_at = self.updates
+        self.steps_done += finite.index(False) + 1 - len(finite)
+        self.diverged_at = self.steps_done
         return True
 
-    def ask_to_stop(self) -> None:
-        """End training after the update under way; of several processes, all end it after the one that tells them."""
+    def stop(self) -> None:
+        """End training after the step in progress; of several processes, all end it after the same step."""
         if self.parallel is None:
             self.trainer.should_stop = True
         else:
-            self.stop_asked = True
+            self.wants_to_stop = True
 
     def on_train_batch_end(self, *args: Any) -> None:
         # A callback may set `should_stop` in this process alone, which must not leave the others waiting.
         if self.parallel is not None and self.trainer.should_stop and self.diverged_at is None:
-            self.stop_asked = True
+            self.wants_to_stop = True
             self.trainer.should_stop = self.parallel.stop_agreed
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.optimizer
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        return batch  # a range; the images that it stands for lie on the device already
+        return batch  # a range, whose images are on the device already
 
     def forward_context(self) -> AbstractContextManager[Any]:
-        """Autocast to the precision of the training passes, where that is another than float32."""
+        """Return a context that autocasts to the precision of the training passes, unless that is float32."""
         if self.autocast_type is None:
             return nullcontext()
         return torch.autocast(self.device_type, dtype=self.autocast_type)
 
 
-def stretches(start: int, stop: int, ends: Callable[[int], bool]) -> Iterator[range]:
-    """Yield the steps from `start` to `stop` in ranges, such that an update of which `ends` is true ends its range."""
+def chunks(start: int, stop: int, ends_chunk: Callable[[int], bool]) -> Iterator[range]:
+    """Yield the steps from `start` to `stop` in ranges; a step for which `ends_chunk` is true ends its range."""
     while start < stop:
         end = start + 1
-        while not (ends(end) or end == stop or end - start == LONGEST_STRETCH):
+        while not (ends_chunk(end) or end == stop or end - start == LONGEST_CHUNK):
             end += 1
         yield range(start, end)
         start = end

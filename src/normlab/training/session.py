@@ -1,156 +1,161 @@
-"""One run while it trains: its module, what observes it, where its metrics and checkpoints go; begun and concluded."""
+"""One run in this process, from its latest checkpoint to its record: module, observer, loggers, checkpoints."""
 
 import logging
-from collections.abc import Mapping
+import traceback
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
+import torch
+from omegaconf import OmegaConf
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
-from normlab.config.checks import identity
 from normlab.data import Split
-from normlab.measurements.scores import in_passes, score
+from normlab.measurements.scores import iterate_split, score
 from normlab.models.layers import named_normalizers
-from normlab.runs.record import Record, RunDirectory
+from normlab.normalizers import statistics_batch
+from normlab.runs.identity import identify
+from normlab.runs.record import Record
+from normlab.runs.run import Run
 from normlab.training.build import Parts
 from normlab.training.checkpoints import Checkpoints, latest, restore
-from normlab.training.data_parallel.gradients import DataParallel
+from normlab.training.environment import describe_environment
 from normlab.training.loggers import CsvLogger, RunTensorBoardLogger, hyperparameters_of
-from normlab.training.module import Classifier
+from normlab.training.module import TrainingModule
 from normlab.training.observers import Observer, log_score
 
 log = logging.getLogger(__name__)
 
 
+def prepare(run: Run, parts: Parts, networks: int = 1) -> Record:
+    """Write the first files of a run, whose directory this process owns, and return its record. Raises OSError."""
+    accelerator = run.settings["accelerator"]
+    record = run.new_record()
+    record.environment = describe_environment(parts.device, accelerator["precision"], accelerator["processes"])
+    if networks > 1:
+        record.environment["trained_together"] = networks
+    record.statistics_batch = statistics_batch(parts.network, run.settings["batch_size"], accelerator["processes"])
+    run.directory.checkpoint.parent.mkdir(exist_ok=True)
+    OmegaConf.save(OmegaConf.create(dict(run.settings)), run.directory.config)
+    np.savez_compressed(run.directory.inputs, allow_pickle=False, **parts.data.samples)
+    run.directory.write(record)
+    return record
+
+
+def note_error(run: Run, record: Record, error: BaseException) -> None:
+    """Write into a run's record that it failed, or was interrupted by what may be over when it is requested again."""
+    passing = isinstance(error, torch.AcceleratorError) or not isinstance(error, Exception)
+    record.status = "interrupted" if passing else "failed"
+    record.error = "".join(traceback.format_exception(error))
+    run.directory.write(record)
+
+
 @dataclass(frozen=True)
 class Session:
-    """What a run consists of from its first update in this process to its last."""
+    """All that a run consists of from its first step in this process to its last."""
 
-    settings: Mapping[str, Any]
+    run: Run
     parts: Parts
     record: Record
-    module: Classifier
+    module: TrainingModule
     observer: Observer
     checkpoints: Checkpoints
     table: CsvLogger
     tensorboard: RunTensorBoardLogger
 
+    @classmethod
+    def start(cls, run: Run, parts: Parts, record: Record, networks: int = 1) -> "Session":
+        """Restore the latest checkpoint, if there is one, and open the loggers.
+
+        Args:
+            run: whose directory this process owns and has prepared.
+            parts: that the run consists of.
+            record: to complete.
+            networks: trained at once in this process.
+        """
+        _warn_of_partial_statistics(run, parts.network, record)
+        module, seconds, size = parts.module, 0.0, 0
+        checkpoint = latest(run.directory)
+        if checkpoint is not None:
+            restore(module, checkpoint)
+            seconds, size = checkpoint["seconds"], checkpoint["metrics_size"]
+            log.info("%s resumes after step %d", run.id, module.steps_done)
+        checkpoints = Checkpoints(run.directory, seconds, networks)
+        identity = identify(run.settings)
+        tensorboard = RunTensorBoardLogger(
+            run.directory.path, hyperparameters_of(run.choices, identity), module.steps_done
+        )
+        tensorboard.start_session()
+        table = CsvLogger(run.directory.metrics, size)
+        observer = Observer(parts.schedules, parts.splits, parts.preprocess, parts.test_batches)
+        return cls(run, parts, record, module, observer, checkpoints, table, tensorboard)
+
     @property
     def loggers(self) -> list[Logger]:
         return [self.table, self.tensorboard]
 
-    def conclude(self) -> None:
-        """Keep the last checkpoint, measure the whole splits where the run has come to its end, complete the record."""
+    def finish(self) -> Record:
+        """Keep the last checkpoint, measure whole splits if the run is complete, and write and return the record."""
         module, record = self.module, self.record
         self.checkpoints.save(module)
         record.seconds = self.checkpoints.seconds
-        record.steps_per_second = module.updates / record.seconds
+        record.steps_per_second = module.steps_done / record.seconds
         if module.diverged_at is not None:
             record.status, record.diverged_at = "diverged", module.diverged_at
-        elif module.updates < self.settings["steps"]:
+        elif module.steps_done < self.run.settings["steps"]:
             record.status = "interrupted"
         else:
-            record.metrics = self._final_metrics()
+            record.metrics = self._measure_final_metrics()
             record.status = "finished"
-            _log_first_running_means(self.parts.network)
         self.close()
+        self.run.directory.write(record)
+        log.info("%s: %s", record.run_id, describe_outcome(record))
+        return record
 
     def close(self) -> None:
-        """Write out what the loggers hold."""
+        """Write what the loggers hold."""
         self.tensorboard.end_session()
         self.table.close()
 
-    def _final_metrics(self) -> dict[str, float]:
-        """Score whole splits, and the first test images one at a time, after the last update."""
-        parts, updates = self.parts, self.module.updates
+    def _measure_final_metrics(self) -> dict[str, float]:
+        """Score whole splits, and the first test images one at a time, after the last step."""
+        parts, step = self.parts, self.module.steps_done
+        evaluate = self.run.settings["evaluate"]
         metrics: dict[str, float] = {}
-        for name in self.settings["evaluate"]["splits"]:
-            found = score(parts.network, parts.objective, in_passes(getattr(parts.splits, name), parts.preprocess))
+        for name in evaluate["splits"]:
+            found = score(parts.network, parts.objective, iterate_split(getattr(parts.splits, name), parts.preprocess))
             metrics |= {f"{name}/loss": found.loss, f"{name}/accuracy": found.accuracy}
-            observed = name in parts.schedules and parts.schedules[name].is_due(updates)
-            if not observed:
-                log_score(self.loggers, name, found, updates)
-        count = self.settings["evaluate"]["one_by_one"]
+            if name not in parts.schedules or not parts.schedules[name].is_due(step):  # else it was observed just now
+                log_score(self.loggers, name, found, step)
+        count = evaluate["one_by_one"]
         if count:
-            # Fails where population statistics are wrong: alone, an image has no batch to hide behind.
-            images, labels = parts.splits.test
-            first = Split(images[:count], labels[:count])
-            found = score(parts.network, parts.objective, in_passes(first, parts.preprocess, size=1))
+            # Fails if population statistics are wrong: a single image has no batch to hide behind.
+            first = Split(*(part[:count] for part in parts.splits.test))
+            found = score(parts.network, parts.objective, iterate_split(first, parts.preprocess, size=1))
             metrics["test/one_by_one_accuracy"] = found.accuracy
             for logger in self.loggers:
-                logger.log_metrics({"test/one_by_one_accuracy": found.accuracy}, updates)
+                logger.log_metrics({"test/one_by_one_accuracy": found.accuracy}, step)
         return metrics
 
 
-def begun(
-    settings: Mapping[str, Any],
-    parts: Parts,
-    directory: RunDirectory,
-    record: Record,
-    parallel: DataParallel | None = None,
-    networks: int = 1,
-) -> Session:
-    """Put a run in the state of its latest checkpoint, where there is one, and open what its metrics go to.
-
-    Args:
-        settings: the config as `normlab.config.checks.validated` returns it.
-        parts: what the run is made of.
-        directory: of the run, which this process owns.
-        record: to complete.
-        parallel: what makes this process one of several of the run.
-        networks: trained at once in this process.
-    """
-    _warn_of_parts(settings, parts.network, record)
-    accelerator = settings["accelerator"]
-    parts.network.to(parts.device)
-    module = Classifier(
-        parts.network,
-        parts.objective,
-        parts.optimizer,
-        parts.batches,
-        accelerator["precision"],
-        parallel,
-        accelerator["cuda_graph"],
-    )
-    found = latest(directory)
-    if found is not None:
-        restore(module, found)
-        log.info("%s goes on after update %d", record.run_id, module.updates)
-    table = CsvLogger(directory.metrics, found["metrics_size"] if found else 0)
-    hyperparameters = hyperparameters_of(record.choices, identity(settings))
-    tensorboard = RunTensorBoardLogger(directory.path, hyperparameters, module.updates)
-    tensorboard.start_session()
-    return Session(
-        settings=settings,
-        parts=parts,
-        record=record,
-        module=module,
-        observer=Observer(parts.schedules, parts.splits, parts.preprocess, parts.test_batches),
-        checkpoints=Checkpoints(directory, found["seconds"] if found else 0.0, networks),
-        table=table,
-        tensorboard=tensorboard,
-    )
+def describe_outcome(record: Record) -> str:
+    """Return how a run ended, for the log."""
+    if record.status == "interrupted":
+        return "interrupted; run the same command again to resume from its checkpoint"
+    if record.status == "diverged":
+        return f"diverged, {record.reason}"
+    return ", ".join(f"{name} {value:.4f}" for name, value in record.metrics.items())
 
 
-def _warn_of_parts(settings: Mapping[str, Any], network: nn.Module, record: Record) -> None:
-    """Name the first normalizer that is to see whole batches and cannot."""
+def _warn_of_partial_statistics(run: Run, network: nn.Module, record: Record) -> None:
+    """Name the first normalizer that should see whole batches and cannot."""
     normalizers = dict(named_normalizers(network))
     for block, examples in record.statistics_batch.items():
-        if settings["sync_statistics"] and examples < settings["batch_size"]:
+        if run.settings["sync_statistics"] and examples < run.settings["batch_size"]:
             log.warning(
                 "%s takes its statistics from its process's part, %d examples of a batch: to see all of them it needs"
-                " an attribute `synchronized`, and to sum over processes where that is set",
+                " an attribute `synchronized`, and to sum over processes if that is set",
                 type(normalizers.get(block) or network.get_submodule(block)).__name__,
                 examples,
             )
-            return
-
-
-def _log_first_running_means(network: nn.Module) -> None:
-    for block, normalizer in named_normalizers(network):
-        running_mean = getattr(normalizer, "running_mean", None)
-        if running_mean is not None:
-            values = " ".join(f"{value:.4f}" for value in running_mean[:10].tolist())
-            log.info("first running means of %s: %s", block, values)
             return

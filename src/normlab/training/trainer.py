@@ -1,88 +1,95 @@
-"""Lightning's Trainer as normlab sets it: one device, and nothing measured, kept or printed by itself."""
+"""Fitting by Lightning's Trainer: on one device, with nothing measured, kept or printed by the Trainer itself."""
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.loggers import Logger
 from tqdm import tqdm
 
+from normlab.measurements.schedule import is_any_due
 from normlab.processes.stopping import StopRequest
-from normlab.training.module import Classifier
+from normlab.training.build import Parts
+from normlab.training.module import TrainingModule, chunks
 
 
-def trainer_for(
-    device: torch.device,
-    directory: Path,
+def fit(
+    parts: Parts,
+    settings: Mapping[str, Any],
     callbacks: list[pl.Callback],
-    loggers: list[Logger],
-    progress: bool,
-    further: Mapping[str, Any],
-) -> pl.Trainer:
-    """Return a Trainer that goes once over the stretches of updates it is given to fit.
+    loggers: Sequence[Logger] = (),
+    directory: Path | None = None,
+    progress: bool = False,
+) -> None:
+    """Train a module from its latest step to the last one, in one epoch of Lightning over chunks of steps.
 
     Args:
-        device: the device to train on.
-        directory: the run directory.
-        callbacks: what observes the training.
-        loggers: where metrics go.
+        parts: of the run.
+        settings: of the run.
+        callbacks: all that act while it trains.
+        loggers: for metrics.
+        directory: of the run.
         progress: show a bar.
-        further: arguments of the user's own, which come last.
     """
-    # Its notes on hardware and cloud logging would stand before every run of a sweep.
+    # Its notes on hardware and cloud logging would precede every run of a sweep.
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
-    # Lightning 2.6 still asks torch 2.13's pytree in the way that torch has deprecated.
+    # Lightning 2.6 uses torch's pytree in a way that torch 2.13 has deprecated.
     warnings.filterwarnings("ignore", message=r".*LeafSpec.* is deprecated", category=FutureWarning)
-    # It says so even where Slurm is no concern of the run.
+    # It says so even if the run does not use Slurm.
     warnings.filterwarnings("ignore", message=r"The `srun` command is available")
+    module, device = parts.module, parts.device
+    if settings["accelerator"]["compile"]:
+        module.network.compile()  # the network alone: a compiled LightningModule cannot log
     arguments: dict[str, Any] = {
         "accelerator": "gpu" if device.type == "cuda" else "cpu",
         "devices": 1 if device.type == "cpu" else [device.index],
         "max_epochs": 1,
         "limit_val_batches": 0,
         "num_sanity_val_steps": 0,
-        "logger": loggers,
+        "logger": [*loggers],
         "log_every_n_steps": 1,
-        "callbacks": [*callbacks, ProgressBar()] if progress else callbacks,
+        "callbacks": [*callbacks, *[ProgressBar()] * progress],
         "enable_checkpointing": False,
         "enable_model_summary": False,
         "enable_progress_bar": False,
         "default_root_dir": directory,
-        # Else it takes the tasks of a Slurm job or of torchrun for processes of its own.
+        # Else it takes the tasks of Slurm or torchrun for its own processes.
         "plugins": [LightningEnvironment()],
     }
-    return pl.Trainer(**{**arguments, **further})
+    trainer = pl.Trainer(**{**arguments, **settings["trainer"]})
+    trainer.fit(module, chunks(module.steps_done, settings["steps"], partial(is_any_due, parts.schedules)))
+    module.to(device)  # Lightning leaves a network on the CPU after fitting
 
 
 class ProgressBar(pl.Callback):
-    """A bar over the updates; Lightning's own would count stretches of them."""
+    """A bar over the steps; Lightning's own would count chunks of them."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Classifier)
-        self.bar = tqdm(total=pl_module.batches.steps, initial=pl_module.updates, unit=" updates", dynamic_ncols=True)
+        assert isinstance(pl_module, TrainingModule)
+        self.bar = tqdm(total=pl_module.batches.steps, initial=pl_module.steps_done, unit=" steps", dynamic_ncols=True)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
-        assert isinstance(pl_module, Classifier)
-        self.bar.update(pl_module.updates - self.bar.n)
+        assert isinstance(pl_module, TrainingModule)
+        self.bar.update(pl_module.steps_done - self.bar.n)
 
     def teardown(self, *args: Any, **kwargs: Any) -> None:
         self.bar.close()
 
 
 class Stopping(pl.Callback):
-    """Passes a request to stop on to the Trainer, whose loop ends after the update under way."""
+    """Ends training after the step in progress, on request."""
 
     def __init__(self, request: StopRequest) -> None:
         self.request = request
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Classifier)
-        self.request.listen()  # Lightning has just taken SIGTERM, and would end with status 0 on it
-        self.request.when_asked = pl_module.ask_to_stop
-        if self.request.signal is not None:  # asked before training began
-            pl_module.ask_to_stop()
+        assert isinstance(pl_module, TrainingModule)
+        self.request.install()  # Lightning has just taken SIGTERM, on which it would exit with status 0
+        self.request.on_request = pl_module.stop
+        if self.request.signal is not None:  # requested before training began
+            pl_module.stop()

@@ -3,15 +3,15 @@
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-import normlab
 from normlab.report.ablation import Ablation
 from normlab.report.conditions import conditions_in_words
 from normlab.report.figures.drawing import Figure
@@ -38,14 +38,14 @@ class Picture:
         return self.width > COLUMN
 
 
-def write_page(ablation: Ablation, figures: Sequence[Figure], commands: Mapping[str, str], directory: Path) -> None:
+def write_page(ablation: Ablation, figures: Sequence[Figure], directory: Path, place: Path) -> None:
     """Write `index.html` into the directory of a report.
 
     Args:
         ablation: what the page tells.
         figures: whose files lie in `directory/figures`.
-        commands: run id → shell command that makes this run again; under "" the one for the whole experiment.
-        directory: of the report.
+        directory: to write to.
+        place: the directory of the report once it is complete, in which relative links start.
     """
     settings = flat_settings(ablation.results.details)
     style, script = _part("page.css"), _part("page.js")
@@ -58,11 +58,10 @@ def write_page(ablation: Ablation, figures: Sequence[Figure], commands: Mapping[
             tables=results_tables(ablation),
             rows=rows(ablation),
             conditions=conditions_in_words(ablation.results.details),
-            details=details(ablation, settings, commands),
+            details=details(ablation, settings, place),
             pictures=[_picture(figure, directory / "figures" / f"{figure.name}.svg") for figure in figures],
-            command=commands.get("", ""),
             places=[str(place) for place in ablation.results.directories],
-            version=normlab.__version__,
+            version=version("normlab"),
             style=Markup(style),  # our own; escaping would change what the browser reads, and its hash
             script=Markup(script),
             style_hash=_hash(style),

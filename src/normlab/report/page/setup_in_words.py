@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from normlab.config.checks import identity
 from normlab.report.ablation import Ablation
 from normlab.report.conditions import recorded
 from normlab.report.formatting import counted, ranges, whole
 from normlab.report.load import Run
 from normlab.report.variants import flat
+from normlab.runs.identity import identify
 
 GROUPS = {
     "model": "Network",
@@ -76,7 +76,7 @@ def describe(ablation: Ablation, settings: Mapping[str, Mapping[str, str]]) -> S
 
 def flat_settings(runs: Sequence[Run]) -> dict[str, dict[str, str]]:
     """Return run id → what of its config can change its result, as one level."""
-    return {run.id: flat(identity(run.config)) for run in runs}
+    return {run.id: flat(identify(run.config)) for run in runs}
 
 
 def differing_keys(settings: Mapping[str, Mapping[str, str]]) -> list[str]:
@@ -89,7 +89,7 @@ def differing_keys(settings: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 def _terms(ablation: Ablation) -> list[tuple[str, str]]:
     runs = ablation.results.details
-    configs = [identity(run.config) for run in runs]
+    configs = [identify(run.config) for run in runs]
     terms = [
         (title, counted(Counter(_words(run, config, group) for run, config in zip(runs, configs, strict=True))))
         for group, title in GROUPS.items()

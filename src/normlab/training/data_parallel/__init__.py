@@ -1,1 +1,1 @@
-"""Several processes that train one network."""
+"""Several processes that train one network, each on an equal part of every batch."""

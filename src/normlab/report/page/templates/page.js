@@ -1,5 +1,5 @@
 "use strict";
-// Sorts tables, filters and opens runs, and zooms figures. Texts of runs reach the page through textContent alone.
+// Sorts tables, filters and opens runs. Texts of runs reach the page through textContent alone.
 (() => {
   const make = (tag, properties = {}, ...children) => {
     const element = Object.assign(document.createElement(tag), properties);
@@ -36,55 +36,9 @@
     }
   }
 
-  function copyButton(pre) {
-    const button = make("button", { type: "button", className: "plain" }, "Copy the command");
-    const said = make("span");
-    said.setAttribute("role", "status");
-    button.addEventListener("click", async () => {
-      try {
-        await navigator.clipboard.writeText(pre.textContent);
-        said.textContent = " Copied.";
-      } catch {
-        getSelection().selectAllChildren(pre); // browsers that keep pages from disk off the clipboard
-        said.textContent = " Selected: copy it with the keyboard.";
-      }
-    });
-    return make("p", {}, button, said);
-  }
-  for (const pre of document.querySelectorAll("pre.command")) pre.after(copyButton(pre));
-
   const data = document.getElementById("details");
   if (!data) return;
-  const zoom = make("dialog");
-  zoom.setAttribute("aria-labelledby", "zoom-title");
-  const close = make("button", { type: "button" }, "Close");
-  const title = make("h2", { id: "zoom-title" });
-  const shown = make("img");
-  const words = make("p");
-  zoom.append(make("div", {}, title, close), shown, words);
-  document.body.append(zoom);
-  for (const image of document.querySelectorAll("figure img")) {
-    const button = make("button", { type: "button" });
-    button.setAttribute("aria-label", `Enlarge: ${image.dataset.title}. ${image.alt}`);
-    button.setAttribute("aria-haspopup", "dialog");
-    image.replaceWith(button);
-    button.append(image);
-    button.addEventListener("click", () => {
-      title.textContent = image.dataset.title;
-      shown.src = image.src;
-      shown.alt = image.alt;
-      const caption = image.closest("figure").querySelector("figcaption").cloneNode(true);
-      caption.querySelector(".files").remove();
-      words.textContent = caption.textContent.trim();
-      zoom.showModal();
-      zoom.addEventListener("close", () => button.focus(), { once: true });
-    });
-  }
-  close.addEventListener("click", () => zoom.close());
-  zoom.addEventListener("click", (event) => event.target === zoom && zoom.close()); // on the backdrop
-
-  const { lines, runs } = JSON.parse(data.textContent);
-  const text = (places) => places.map((place) => lines[place]).join("\n");
+  const runs = JSON.parse(data.textContent);
 
   function block(title, content, run) {
     const pre = make("pre", { tabIndex: 0 }, content);
@@ -95,17 +49,14 @@
   function sheet(id) {
     const run = runs[id];
     const parts = [make("p", {}, "Lies in ", make("code", {}, run.path))];
-    if (run.error.length) parts.push(...block("Error", text(run.error), id));
-    if (run.command) {
-      const [heading, pre] = block("Command that makes it again", run.command, id);
-      parts.push(heading, pre, copyButton(pre));
-    }
+    if (run.error) parts.push(...block("Error", run.error, id));
+    parts.push(...block("Command that trains it again", run.command, id));
     if (run.settings.length) {
       const pairs = run.settings.map(([key, value]) => make("div", {}, make("dt", {}, key), make("dd", {}, value)));
       parts.push(make("h3", {}, "Config, where runs differ"), make("dl", { className: "keys" }, ...pairs));
     }
-    parts.push(...block("End of the log", text(run.log) || "The log is empty.", id));
-    parts.push(...block("Record", text(run.record), id));
+    const links = Object.entries(run.files).flatMap(([name, href]) => [make("a", { href }, name), " "]);
+    parts.push(make("p", { className: "files" }, ...links));
     return make("div", { className: "sheet" }, ...parts);
   }
   const all = document.getElementById("all");

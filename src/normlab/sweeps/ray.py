@@ -1,13 +1,12 @@
-"""The runs of a sweep as tasks of Ray, on a cluster that is there or on one started for it here."""
+"""The runs of a sweep as Ray tasks, on an existing cluster or on one started here for the sweep."""
 
 import logging
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from omegaconf import DictConfig
-
-from normlab.config.checks import ConfigurationError
+from normlab.config.sweep import Job
+from normlab.errors import ConfigurationError
 from normlab.processes.children import SECONDS_TO_STOP
 from normlab.processes.stopping import StopRequest
 from normlab.sweeps.jobs import Work
@@ -24,62 +23,60 @@ SECONDS_TO_ANSWER = 10.0
 """How long the head of a cluster may take to answer."""
 
 
-def run_as_tasks(
-    work: Work, configs: Iterable[DictConfig], address: str | None, num_cpus: float, num_gpus: float
-) -> list[Outcome]:
-    """Return the outcomes of `work(config)` for all configs, in their order.
+def run_on_ray(work: Work, jobs: Sequence[Job], address: str | None, num_cpus: float, num_gpus: float) -> list[Outcome]:
+    """Return the outcomes of `work(job)` for all jobs, in their order.
 
-    The configs come resolved, since the workers have neither this process's environment variables nor its working
-    directory. A worker that dies costs its run alone, which is not tried again: it resumes when it is asked for.
+    Settings travel resolved, since the workers have neither this process's environment variables nor its working
+    directory. A worker that dies costs its run alone, which is not retried: the same command resumes it.
 
     Args:
-        work: what a task calls.
-        configs: of the jobs, composed and resolved.
-        address: "HOST:PORT" of the cluster's head; None for `RAY_ADDRESS`, or else a cluster of its own.
-        num_cpus: cores that a run takes.
-        num_gpus: GPUs that a run takes.
+        work: called by each task.
+        jobs: of the sweep.
+        address: "HOST:PORT" of the cluster's head; None for `RAY_ADDRESS`, or else a new cluster.
+        num_cpus: cores of a run.
+        num_gpus: GPUs of a run.
 
     Raises:
-        ConfigurationError: where there is no cluster at the address.
-        SystemExit: with 128 + the signal's number, where a signal ended it.
+        ConfigurationError: there is no cluster at the address.
+        SystemExit: with 128 + the signal's number, after a signal.
     """
     try:
         if address is not None:
-            _knock_at(address)
+            _check_address(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError, RayError) as error:
         place = address or os.environ.get("RAY_ADDRESS", "this machine")
         raise ConfigurationError(f"hydra/launcher=ray finds no cluster at {place}: {error}") from error
     try:
-        with StopRequest().listening() as request:
+        with StopRequest().listen() as stop:
             task = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0)(_do)
             shared = ray.put(work)
-            tasks = [task.remote(shared, config) for config in configs]
+            tasks = [task.remote(shared, job) for job in jobs]
             left = tasks
-            while left and request.signal is None:
+            while left and stop.signal is None:
                 _, left = ray.wait(left, num_returns=len(left), timeout=SECONDS_BETWEEN_LOOKS)
-            if request.signal is not None:
+            if stop.signal is not None:
                 for running in left:
                     ray.cancel(running)  # arrives as Ctrl-C
                 if left:
                     ray.wait(left, num_returns=len(left), timeout=SECONDS_TO_STOP)
-                raise SystemExit(request.exit_status)
-            return [_outcome(ended) for ended in tasks]
+                raise SystemExit(stop.exit_status)
+            return [_read_outcome(ended) for ended in tasks]
     finally:
         ray.shutdown()
 
 
-def _knock_at(address: str) -> None:
-    """Raise OSError or ValueError where nobody answers there; Ray itself would go on asking for minutes."""
+def _check_address(address: str) -> None:
+    """Raise OSError or ValueError if nothing listens there; Ray itself would retry for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER).close()
 
 
-def _do(work: Work, config: DictConfig) -> object:
-    return work(config)
+def _do(work: Work, job: Job) -> object:
+    return work(job)
 
 
-def _outcome(task: "ray.ObjectRef[object]") -> Outcome:
+def _read_outcome(task: "ray.ObjectRef[object]") -> Outcome:
     try:
         return Outcome(value=ray.get(task))
     except RayTaskError as error:

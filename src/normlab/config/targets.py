@@ -1,0 +1,80 @@
+"""The `_target_` of a config group: imported, its settings checked against its parameters, then called or bound."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+
+from normlab.errors import ConfigurationError
+
+
+def call(settings: Mapping[str, Any], group: str, **arguments: Any) -> Any:
+    """Call the target of a group with the group's settings and `arguments`; return None if the group is null.
+
+    Raises ConfigurationError, naming the group, if the target cannot be imported or refuses the settings.
+    """
+    if settings[group] is None:
+        return None
+    _check_types(group, settings[group])
+    try:
+        return instantiate(settings[group], **arguments)
+    except InstantiationException as error:
+        raise ConfigurationError(f"{group}: {error.__cause__ or error}") from error
+
+
+def bind(settings: Mapping[str, Any], group: str) -> Callable[..., Any]:
+    """Return the target of a group with the group's settings bound to it.
+
+    Hydra's own partial checks its policy on targets at each call, which the objective would feel at every step. Raises
+    ConfigurationError as `call` does.
+    """
+    target = _check_types(group, settings[group])
+    keywords = {key: value for key, value in settings[group].items() if key not in ("_target_", "_partial_")}
+    return partial(target, **instantiate(keywords, _convert_="all"))
+
+
+def _check_types(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
+    """Import the target of a group and compare the types of its settings with those of its parameters' defaults.
+
+    The schema types the top-level keys; a group is open to targets of a user's own, whose parameters it cannot know.
+    """
+    if "_target_" not in node:
+        raise ConfigurationError(f"{group} has no _target_: name the class or function it stands for")
+    try:
+        target: Callable[..., Any] = get_object(node["_target_"])
+    except Exception as error:
+        raise ConfigurationError(f"{group}._target_={node['_target_']} cannot be imported: {error}") from error
+    try:
+        parameters = inspect.signature(target).parameters
+    except (TypeError, ValueError):  # written in C
+        return target
+    for key, value in node.items():
+        wanted = _kind(parameters[key]) if key in parameters else None
+        if wanted is not None and value is not None and not _KINDS[wanted](value):
+            raise ConfigurationError(f"{group}.{key}={value!r} has the wrong type: it is {wanted}")
+    return target
+
+
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "true or false": lambda value: isinstance(value, bool),
+    "an integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "a number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "a text": lambda value: isinstance(value, str),
+    "a list": lambda value: isinstance(value, list),
+}
+
+
+def _kind(parameter: inspect.Parameter) -> str | None:
+    """Return the kind of value that a parameter takes, judged by its default; None if that does not show."""
+    default = parameter.default
+    if isinstance(default, bool):
+        return "true or false"
+    if isinstance(default, int | float):
+        # A default of 0 may stand for 0.0, so that the annotation has the last word on integers.
+        return "an integer" if parameter.annotation in (int, "int") else "a number"
+    if isinstance(default, str):
+        return "a text"
+    return "a list" if isinstance(default, list | tuple) else None

@@ -1,0 +1,126 @@
+"""A run: the one object that is passed around, from planning a sweep to training and to reporting progress."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from normlab.errors import ConfigurationError
+from normlab.runs.directory import RunDirectory, State
+from normlab.runs.identity import run_id
+from normlab.runs.ownership import own
+from normlab.runs.record import Record
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A resolved config that passed all checks; what is on disk of it follows from the config alone.
+
+    Args:
+        settings: the resolved config, as plain data.
+        choices: config group → choice, such as `normalizer` → `tf_nn`.
+        overrides: the command line that leads to these settings, as far as it is known.
+    """
+
+    settings: Mapping[str, Any]
+    choices: Mapping[str, str]
+    overrides: Sequence[str] = ()
+
+    @cached_property
+    def id(self) -> str:
+        """A readable slug and a hash; equal ids mean equal results."""
+        return run_id(self.settings, self.choices)
+
+    @property
+    def experiment(self) -> str:
+        """The experiment's name; runs without one share "single"."""
+        return self.choices.get("experiment") or "single"
+
+    @property
+    def experiment_directory(self) -> Path:
+        """`<output_root>/<experiment>`."""
+        return Path(self.settings["output_root"]).expanduser() / self.experiment
+
+    @cached_property
+    def directory(self) -> RunDirectory:
+        """`<output_root>/<experiment>/runs/<id>`."""
+        return RunDirectory(self.experiment_directory / "runs" / self.id)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether anything is left to do: there is no result yet, or it is to be replaced (`force`)."""
+        if self.settings["force"]:
+            return True
+        return self.state().status not in ("finished", "diverged")
+
+    def state(self) -> State:
+        """Return how far the run is."""
+        return self.directory.state()
+
+    def result(self) -> Record | None:
+        """Return the record, and log its status, if nothing is left to do; else return None.
+
+        Raises ConfigurationError if the directory holds a record that is not of this run.
+        """
+        if self.settings["force"]:
+            return None
+        try:
+            record = self.directory.read()
+        except ValueError as error:
+            raise ConfigurationError(f"{error}\nMove the directory away to run it again.") from error
+        if record is None or not record.is_result:
+            return None
+        log.info("%s is already %s", self.id, record.status)
+        return record
+
+    def new_record(self) -> Record:
+        """Return the record of the run before it starts."""
+        return Record(
+            run_id=self.id,
+            experiment=self.experiment,
+            seed=self.settings["seed"],
+            choices=dict(self.choices),
+            steps=self.settings["steps"],
+            published=self.settings["published"],
+        )
+
+    @contextmanager
+    def own(self) -> Iterator[None]:
+        """Own the directory, so that no other process trains the run, and copy what is logged meanwhile to its log.
+
+        If `force` is set, the previous directory is moved aside first.
+
+        Raises:
+            OwnedElsewhereError: another living process trains the run.
+            ConfigurationError: the directory cannot be written.
+        """
+        directory = self.directory
+        try:
+            if self.settings["force"] and directory.path.exists():
+                with own(directory.path):
+                    log.info("Re-running %s; previous results moved to %s", self.id, directory.move_aside().name)
+            with own(directory.path), _log_to(directory.log):
+                yield
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write to {directory.path}: {error.strerror}. Choose another place with output_root=DIR."
+            ) from error
+
+
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    """Copy what is logged, warnings included, to a file, which is created with the first line."""
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,67 @@
+"""The data of a run on its device, with the preprocessing fitted and samples of the inputs."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from normlab.config.targets import call
+from normlab.data import Split, Splits
+from normlab.data.preprocessing import Preprocess, Rotation, fit_preprocessing, transform_splits
+from normlab.measurements.input_samples import Samples, sample_inputs
+
+FEW = 1_000
+"""Examples that a preprocessing is fitted to if nothing is trained."""
+
+
+@dataclass(frozen=True)
+class Data:
+    splits: Splits
+    preprocess: Preprocess
+    samples: Samples
+
+
+LoadData = Callable[[Mapping[str, Any], torch.device], Data]
+"""From the settings of a run and its device to its data."""
+
+_latest: tuple[Any, str, Data] | None = None
+"""What the latest data were made from, and these: a worker trains run after run on the same ones."""
+
+
+def load_data(settings: Mapping[str, Any], device: torch.device) -> Data:
+    """Return the data of a run; those of the latest one if source and preprocessing are the same.
+
+    Raises ConfigurationError, ValueError and DataError.
+    """
+    global _latest
+    source = call(settings, "data")
+    key = json.dumps([settings["preprocessing"], str(device)])
+    if _latest is None or _latest[0] is not source or _latest[1] != key:
+        _latest = None  # the old ones go before the new ones come
+        splits = Splits.of(source).to(device)
+        preprocessing = call(settings, "preprocessing")
+        preprocess = fit_preprocessing(preprocessing, splits.train)
+        samples = sample_inputs(preprocessing, preprocess, splits.train)
+        if isinstance(preprocessing, Rotation):
+            # A product with a matrix of all pixels costs as much as a step of a small network.
+            splits, preprocess = transform_splits(splits, preprocess), keep_as_is
+        _latest = source, key, Data(splits, preprocess, samples)
+    return _latest[2]
+
+
+def try_data(settings: Mapping[str, Any], device: torch.device) -> Data:
+    """Return the data of a run with the preprocessing fitted to a few examples: enough to find mistakes.
+
+    Raises as `load_data` does.
+    """
+    splits = Splits.of(call(settings, "data")).to(device)
+    few = Split(*(part[:FEW] for part in splits.train))
+    return Data(splits, fit_preprocessing(call(settings, "preprocessing"), few), {})
+
+
+def keep_as_is(images: Tensor) -> Tensor:
+    """Preprocess images that were preprocessed before."""
+    return images

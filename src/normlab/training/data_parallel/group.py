@@ -1,0 +1,170 @@
+"""The processes of one run as a process group of torch.distributed, and what is known if one of them is lost."""
+
+import functools
+import io
+import os
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed import PrefixStore, Store, rendezvous  # type: ignore[attr-defined]
+
+from normlab.errors import ConfigurationError
+from normlab.processes.children import describe_end
+from normlab.processes.collectives import ProcessLostError, detect_lost_process
+from normlab.runs.run import Run
+
+VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""The environment in which torchrun and the launchers of clusters start each process."""
+
+PATIENCE = timedelta(minutes=30)
+"""How long a living process may keep the others waiting: process 0 alone observes and writes."""
+
+SECONDS_TO_EXPLAIN = 2.0
+"""How long process 0 looks for the cause if it loses another one: a connection breaks before its process has ended."""
+
+_requests: Counter[str] = Counter()
+"""How often this process was asked for a run, by its id."""
+
+
+@dataclass
+class Group:
+    """The processes of one run, seen from one of them; process 0 owns the run and writes."""
+
+    rank: int
+    size: int
+    local_rank: int
+    """Number among the processes on this machine, which picks its GPU."""
+    store: Store
+    """Reached by all of them, for this run alone."""
+    children: Sequence[BaseProcess] = ()
+    """The other processes, if process 0 started them."""
+    has_broadcast: bool = False
+
+    @contextmanager
+    def explain_loss(self) -> Iterator["Group"]:
+        """Say in a ProcessLostError raised in this context which process was lost and why, if that is known."""
+        try:
+            yield self
+        except ProcessLostError as error:
+            raise ProcessLostError(self._explain_loss()) from error
+
+    @contextmanager
+    def connect(self) -> Iterator[None]:
+        """Connect all processes by torch's default process group in this context.
+
+        Raises ProcessLostError, which says which process was lost and why, if that is known.
+        """
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        store = PrefixStore("group", self.store)
+        try:
+            with self.explain_loss():
+                self._wait_for_children()
+                with detect_lost_process():
+                    dist.init_process_group(
+                        backend, store=store, rank=self.rank, world_size=self.size, timeout=PATIENCE
+                    )
+                yield
+                if self.rank == 0 and not self.has_broadcast:
+                    self.broadcast(None)
+                with suppress(RuntimeError):
+                    dist.barrier()  # closing a connection may cost another process what it has not read yet
+        except Exception as error:
+            if self.rank > 0 and not isinstance(error, ProcessLostError):
+                with suppress(RuntimeError):
+                    self.store.set("error", f"process {self.rank} of {self.size} failed: {traceback.format_exc()}")
+            raise
+        finally:
+            if dist.is_initialized():
+                dist.destroy_process_group()
+
+    def broadcast(self, content: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """Return in all processes what process 0 gives: plain data and tensors, or None if nothing is left to train."""
+        self.has_broadcast = True
+        written = io.BytesIO()
+        torch.save(content, written)
+        sent = [written.getvalue()]
+        with detect_lost_process():
+            dist.broadcast_object_list(sent, src=0)
+        received: dict[str, Any] | None = torch.load(io.BytesIO(sent[0]), map_location="cpu", weights_only=True)
+        return received
+
+    def _wait_for_children(self) -> None:
+        """Wait until all children are ready to connect, which torch would do for minutes if one has died."""
+        if self.rank > 0:
+            self.store.set(f"ready {self.rank}", "")
+        ready = [f"ready {rank}" for rank in range(1, len(self.children) + 1)]
+        while ready and not self.store.check(ready):
+            if self._known_cause() is not None:
+                raise ProcessLostError
+            time.sleep(0.02)
+
+    def _explain_loss(self) -> str:
+        if self.rank > 0:
+            return f"process 0 of {self.size} is gone or ended the run; its log says why"
+        end = time.monotonic() + SECONDS_TO_EXPLAIN
+        while (cause := self._known_cause()) is None and time.monotonic() < end:
+            time.sleep(0.02)
+        return cause or f"one of the {self.size} processes is gone; its own output says why"
+
+    def _known_cause(self) -> str | None:
+        if self.store.check(["error"]):
+            return str(self.store.get("error").decode().strip())
+        for rank, process in enumerate(self.children, start=1):
+            if not process.is_alive():
+                return f"process {rank} of {self.size}, {describe_end(process)}"
+        return None
+
+
+@contextmanager
+def join_group(run: Run) -> Iterator[Group | None]:
+    """Connect to the other processes that a launcher such as torchrun started for a run; None if there are none.
+
+    Raises ConfigurationError if environment and config disagree about their number, or if they cannot be reached.
+    """
+    group = _find_group(run)
+    if group is None:
+        yield None
+        return
+    with group.connect():
+        yield group
+
+
+def name_store(run: Run, request: int) -> str:
+    """Return the prefix of the keys of a run in a common store; each request for a run has keys of its own."""
+    return f"{run.id} {request}"
+
+
+def _find_group(run: Run) -> Group | None:
+    if not all(os.environ.get(name) for name in VARIABLES):
+        return None
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    processes = run.settings["accelerator"]["processes"]
+    if size != processes:
+        raise ConfigurationError(
+            f"WORLD_SIZE={size} in the environment, but accelerator.processes={processes}: give both one number, with"
+            f" accelerator=ddp accelerator.processes={size}, or unset {', '.join(VARIABLES)}"
+        )
+    _requests[run.id] += 1
+    store = PrefixStore(name_store(run, _requests[run.id]), _common_store())
+    return Group(rank, size, int(os.environ.get("LOCAL_RANK", rank)), store)
+
+
+@functools.cache
+def _common_store() -> Store:
+    """Connect to the store that all runs of this process use; process 0 serves it, unless torchrun does."""
+    try:
+        store, _, _ = next(rendezvous("env://"))
+    except RuntimeError as error:
+        place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise ConfigurationError(f"no rendezvous at {place} (MASTER_ADDR:MASTER_PORT): {error}") from error
+    assert isinstance(store, Store)
+    return store
