@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from loop_by_hand import UNOBSERVED, loop_by_hand, run_of
+from loop_by_hand import UNOBSERVED, loop_by_hand, read_run
 from paired import in_turn, print_machine, ratio, rounds_asked_for
 from plain_networks import (
     with_channels_outermost,
@@ -49,7 +49,7 @@ CHOICES = [
 
 def updates(choice: Choice, normalizer: str, undone: bool) -> float:
     """Return the updates per second with a choice, or without it."""
-    run = run_of(
+    run = read_run(
         choice.experiment,
         normalizer,
         f"steps={UPDATES[choice.experiment]}",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import population
 import torch
-from loop_by_hand import loop_by_hand, run_of
+from loop_by_hand import loop_by_hand, read_run
 from paired import in_turn, print_machine, ratio, working
 
 from normlab.training.run import train
@@ -37,7 +37,7 @@ ROUNDS = 5
 def one_run(experiment: str, normalizer: str, *overrides: str) -> tuple[float, bytes]:
     """Return the updates per second of a run on the GPU, and its `metrics.csv`."""
     with tempfile.TemporaryDirectory() as root:
-        record = train(run_of(experiment, normalizer, "accelerator=gpu", f"output_root={root}", *overrides))
+        record = train(read_run(experiment, normalizer, "accelerator=gpu", f"output_root={root}", *overrides))
         metrics = next(Path(root).rglob("metrics.csv")).read_bytes()
     assert record.steps_per_second is not None
     return record.steps_per_second, metrics
@@ -50,7 +50,7 @@ def updates_per_second(experiment: str, normalizer: str, *overrides: str) -> flo
 def compare(network: str, normalizer: str, updates: int) -> None:
     """Print the updates per second of each way, and what they are of an eager loop's."""
     steps = f"steps={updates}"
-    run = run_of(network, normalizer, steps, "accelerator=gpu")
+    run = read_run(network, normalizer, steps, "accelerator=gpu")
     sides = {way: partial(updates_per_second, network, normalizer, steps, *keys) for way, keys in WAYS.items()}
     found = in_turn(working({LOOP: partial(loop_by_hand, run.settings), **sides}), ROUNDS)
     for way, speeds in found.items():

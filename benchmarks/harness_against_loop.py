@@ -11,7 +11,7 @@ Command: python benchmarks/harness_against_loop.py (about 13 minutes on one core
 import statistics
 import tempfile
 
-from loop_by_hand import loop_by_hand, run_of
+from loop_by_hand import loop_by_hand, read_run
 from paired import in_turn, print_machine, ratio, rounds_asked_for
 
 from normlab.training.run import train
@@ -23,7 +23,7 @@ NETWORKS = {"deep_cnn": ("tf_layers", 400), "convnet": ("slim", 2000), "mlp": ("
 def harness(experiment: str, normalizer: str, steps: int) -> float:
     """Return the updates per second of one run."""
     with tempfile.TemporaryDirectory() as root:
-        record = train(run_of(experiment, normalizer, f"steps={steps}", f"output_root={root}"))
+        record = train(read_run(experiment, normalizer, f"steps={steps}", f"output_root={root}"))
     assert record.steps_per_second is not None
     return record.steps_per_second
 
@@ -37,7 +37,7 @@ def main() -> None:
             sides = {
                 "harness": lambda network=network, choice=choice, steps=steps: harness(network, choice, steps),
                 "by hand": lambda network=network, choice=choice, steps=steps: loop_by_hand(
-                    run_of(network, choice, f"steps={steps}").settings
+                    read_run(network, choice, f"steps={steps}").settings
                 ),
             }
             found = in_turn(sides, rounds)

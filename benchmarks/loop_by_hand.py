@@ -17,7 +17,7 @@ UNOBSERVED = tuple(f"observe.{name}=null" for name in ("val", "train_batch", "te
 """Overrides after which the experiments measure nothing while they train."""
 
 
-def run_of(experiment: str, normalizer: str, *overrides: str) -> Run:
+def read_run(experiment: str, normalizer: str, *overrides: str) -> Run:
     """Return one run of an experiment without its final evaluation, which no side is timed for."""
     return compose(
         f"experiment={experiment}",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from loop_by_hand import UNOBSERVED, run_of
+from loop_by_hand import UNOBSERVED, read_run
 from own_process import Task, answer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
@@ -54,7 +54,7 @@ class TemplateModule(pl.LightningModule):
 
 def run_of_task(task: Task, root: str) -> Run:
     """Return what a run of the shipped experiment takes, with nothing observed: peers only train."""
-    return run_of(
+    return read_run(
         task.network,
         task.normalizer,
         f"steps={task.updates}",

@@ -12,7 +12,7 @@ import tempfile
 from typing import NamedTuple
 
 import torch
-from loop_by_hand import loop_by_hand, run_of
+from loop_by_hand import loop_by_hand, read_run
 from paired import in_turn, print_machine, ratio, rounds_asked_for, working
 
 from normlab.population.run import train_together
@@ -49,7 +49,7 @@ def together(case: Case, seeds: int) -> float:
     """Return the updates per second of all runs of a population."""
     with tempfile.TemporaryDirectory() as root:
         common = (*overrides(case), f"output_root={root}")
-        runs = [run_of(case.experiment, case.normalizer, *common, f"seed={seed}") for seed in range(seeds)]
+        runs = [read_run(case.experiment, case.normalizer, *common, f"seed={seed}") for seed in range(seeds)]
         train_together(runs)
         record = runs[0].directory.read()
     assert record is not None
@@ -58,7 +58,7 @@ def together(case: Case, seeds: int) -> float:
 
 
 def alone(case: Case) -> float:
-    return loop_by_hand(run_of(case.experiment, case.normalizer, *overrides(case)).settings)
+    return loop_by_hand(read_run(case.experiment, case.normalizer, *overrides(case)).settings)
 
 
 def gigabytes(case: Case, seeds: int) -> float:

@@ -35,7 +35,7 @@ class OutcomeLauncher(Launcher):
         """Raises SystemExit after Ctrl-C or SIGTERM, and ConfigurationError if jobs cannot be started."""
         from normlab.config.sweep import PlannedJobs
         from normlab.errors import ConfigurationError
-        from normlab.sweeps.jobs import job_return, make_work
+        from normlab.sweeps.jobs import Work, make_job_return
 
         if int(os.environ.get("WORLD_SIZE", 1)) > 1:
             raise ConfigurationError(
@@ -44,11 +44,12 @@ class OutcomeLauncher(Launcher):
             )
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         planned = self.hydra_context.config_loader
-        assert isinstance(planned, PlannedJobs)  # AblationSweeper has put it there
-        work = make_work(planned.hydra, self.hydra_context.callbacks, self.task_function)
+        if not isinstance(planned, PlannedJobs):
+            raise ConfigurationError("this launcher needs a plan of normlab: choose hydra/sweeper=normlab")
+        work = Work(planned.hydra, self.hydra_context.callbacks, self.task_function)
         log.info("Launching %d runs", len(job_overrides))
         outcomes = self.run(work, [planned.jobs[tuple(overrides)] for overrides in job_overrides])
-        return [job_return(overrides, outcome) for overrides, outcome in zip(job_overrides, outcomes, strict=True)]
+        return [make_job_return(overrides, outcome) for overrides, outcome in zip(job_overrides, outcomes, strict=True)]
 
     @abstractmethod
     def run(self, work: "Work", jobs: "Sequence[Job]") -> "list[Outcome]":
@@ -68,15 +69,15 @@ class ProcessLauncher(OutcomeLauncher):
     def run(self, work: "Work", jobs: "Sequence[Job]") -> "list[Outcome]":
         from normlab.sweeps.workers import run_in_processes
 
-        return run_in_processes(work, jobs, *self.workers_and_environments())
+        return run_in_processes(work, jobs, *self.plan_workers())
 
-    def workers_and_environments(self) -> tuple[int, list[dict[str, str]]]:
+    def plan_workers(self) -> tuple[int, list[dict[str, str]]]:
         """Return the number of workers, and for each the environment variables that give it its GPUs."""
-        from normlab.sweeps.machine import concurrent_runs, gpus_of_workers
+        from normlab.sweeps.machine import assign_gpus, count_concurrent_runs
 
         accelerator = self.config.accelerator
-        gpus = gpus_of_workers(accelerator.kind, accelerator.processes)
-        workers = self.workers or len(gpus) or concurrent_runs(accelerator.processes)
+        gpus = assign_gpus(accelerator.kind, accelerator.processes)
+        workers = self.workers or len(gpus) or count_concurrent_runs(accelerator.processes)
         log.info("At most %d at once", workers)
         return workers, [{"CUDA_VISIBLE_DEVICES": visible} for visible in gpus]
 
@@ -104,7 +105,7 @@ class PopulationLauncher(ProcessLauncher):
     def run(self, work: "Work", jobs: "Sequence[Job]") -> "list[Outcome]":
         from normlab.population.launch import run_in_populations
 
-        return run_in_populations(work, jobs, self.size, *self.workers_and_environments())
+        return run_in_populations(work, jobs, self.size, *self.plan_workers())
 
 
 class SlurmLauncher(OutcomeLauncher):

@@ -171,14 +171,14 @@ class SearchSweeper(AblationSweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Run the trials that are missing, print the best trial, report. Raises as `AblationSweeper.sweep` does."""
         from normlab.errors import require_extra
-        from normlab.sweeps.machine import concurrent_runs
+        from normlab.sweeps.machine import count_concurrent_runs
 
         with require_extra("optuna"):
             from normlab.sweeps.search import Search
 
         assert self.config is not None
         search = Search(self.parse(arguments), self.storage, self.sampler, self.n_trials)
-        at_once = self.at_once or concurrent_runs(self.config.accelerator.processes)
+        at_once = self.at_once or count_concurrent_runs(self.config.accelerator.processes)
         stopped: SystemExit | None = None
         while stopped is None and (trials := search.next(at_once)):
             planned = [self.plan(search.jobs_of(trial)) for trial in trials]

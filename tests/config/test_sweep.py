@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, open_dict, read_write
 
-from normlab.config.compose import config_directory, run_of
+from normlab.config.compose import config_directory, read_run
 from normlab.config.schema import register_schema
 from normlab.config.sweep import PlannedJobs, Planner
 from normlab.runs.run import Run
@@ -69,7 +69,7 @@ def compose_as_hydra(loader: ConfigLoaderImpl, sweep: DictConfig, overrides: lis
     config = copy.deepcopy(job)
     with read_write(config), open_dict(config):
         del config["hydra"]
-    return run_of(config)
+    return read_run(config)
 
 
 @st.composite
@@ -112,7 +112,7 @@ def test_a_launcher_gets_the_settings_that_were_planned(loader: ConfigLoaderImpl
     HydraConfig.instance().set_config(config)
     with read_write(config), open_dict(config):
         del config["hydra"]
-    assert run_of(config) == job.run
+    assert read_run(config) == job.run
 
 
 def test_all_jobs_of_a_sweep_have_one_time(loader: ConfigLoaderImpl) -> None:

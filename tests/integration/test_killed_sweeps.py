@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from normlab.runs.ownership import owner_of
+from normlab.runs.ownership import find_owner
 
 from .conftest import WITHOUT_REPORT, record_of
 
@@ -57,7 +57,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def workers_of(place: Path) -> list[int]:
     """Return the processes that own runs now."""
-    told = [owner_of(run) for run in place.glob("outputs/demo/runs/*")]
+    told = [find_owner(run) for run in place.glob("outputs/demo/runs/*")]
     return [int(owner.split("process ")[1].split()[0]) for owner in told if owner and "process ?" not in owner]
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 
 from normlab.report.analysis import analyse
-from normlab.report.figures.drawing import DOUBLE, SINGLE, Figure, canvas, save, style
+from normlab.report.figures.drawing import DOUBLE, SINGLE, Figure, create_canvas, save, use_style
 from normlab.report.load import load
 from normlab.report.page.rendering import write_page
 
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-
 def drawn(directory: Path) -> list[Figure]:
     """Draw a figure of one panel and a broad one."""
     figures = [Figure(name, f"The {name} one", "A line that rises.", "From 0 to 1.") for name in ("small", "broad")]
-    with style():
+    with use_style():
         for figure, width in zip(figures, (SINGLE, DOUBLE), strict=True):
-            panel = canvas(width, 2)
+            panel = create_canvas(width, 2)
             panel.subplots().plot([0, 1])
             save(panel, directory, figure.name)
     return figures

@@ -16,7 +16,7 @@ import pytest
 
 from normlab.report.build import build
 from normlab.report.load import Run, load
-from normlab.training.loggers import RunTensorBoardLogger, hyperparameters_of
+from normlab.training.loggers import RunTensorBoardLogger, collect_hyperparameters
 
 from ..report.made_runs import make_ablation, make_run
 from .conftest import wait_for
@@ -63,7 +63,7 @@ def tensorboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def log_events(run: Run) -> None:
     """Write the events that a run writes while it trains."""
-    logger = RunTensorBoardLogger(run.directory.path, hyperparameters_of(run.record.choices, run.config))
+    logger = RunTensorBoardLogger(run.directory.path, collect_hyperparameters(run.record.choices, run.config))
     logger.start_session()
     for step, rows in pd.read_csv(run.directory.metrics).groupby("step"):
         logger.log_metrics(dict(zip(rows["name"], rows["value"], strict=True)), int(str(step)))

@@ -148,9 +148,9 @@ def test_a_sweep_whose_driver_is_asked_to_stop_leaves_no_worker_behind_and_can_b
 
 
 def is_owned(run: Path) -> bool:
-    from normlab.runs.ownership import owner_of
+    from normlab.runs.ownership import find_owner
 
-    return owner_of(run) is not None
+    return find_owner(run) is not None
 
 
 def test_a_run_that_diverges_ends_at_once_with_its_step_and_is_a_result(normlab: Command, runs: Runs) -> None:

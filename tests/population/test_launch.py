@@ -96,7 +96,7 @@ def test_runs_whose_checkpoints_stand_at_different_updates_are_not_mixed(
     tmp_path: Path, groups: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = jobs(tmp_path, *[(f"seed={seed}",) for seed in range(4)])
-    monkeypatch.setattr(populations, "steps_done", lambda run: 2 if run.settings["seed"] < 2 else 0)
+    monkeypatch.setattr(populations, "count_steps_done", lambda run: 2 if run.settings["seed"] < 2 else 0)
     run_in_populations(alone, sweep, size=8, workers=1)
     assert groups == [[0, 1], [2, 3]]
 

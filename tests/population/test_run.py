@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from normlab.config.compose import compose
 from normlab.errors import ConfigurationError
 from normlab.population.check import STEPS
-from normlab.population.run import NotVectorizableError, steps_done, train_together
+from normlab.population.run import NotVectorizableError, count_steps_done, train_together
 from normlab.population.stack import Stack
 from normlab.runs.ownership import own
 from normlab.runs.record import Record
@@ -123,7 +123,7 @@ def test_stopped_runs_go_on_together_or_alone_to_the_same_end(
     assert interruption.value.code == 143
     for each in ours:
         assert record(each).status == "interrupted"
-        assert steps_done(each) == 33
+        assert count_steps_done(each) == 33
     goes_on(ours)
     assert results(ours) == approximately(results(whole))
 

@@ -12,7 +12,7 @@ from normlab.data.batches import BatchStream
 from normlab.population.check import reason_not_vectorizable
 from normlab.population.stack import Stack
 from normlab.training.build import build
-from normlab.training.checkpoints import restore, state_of
+from normlab.training.checkpoints import capture_state, restore
 from normlab.training.module import TrainingModule
 
 from ..choices import choices_of
@@ -93,7 +93,7 @@ def test_a_weight_its_gradient_and_its_state_lie_alike_in_memory_as_fused_optimi
     population.train(range(5))
     population.distribute_optimizer_state()
     for member, other in zip(fresh, together, strict=True):
-        restore(member, state_of(other))
+        restore(member, capture_state(other))
     trained_alone(fresh[:1], range(5, 10))
     Stack(fresh[1:]).train(range(5, 10))
     for optimizer in (alone[0].optimizer, population.optimizer, together[0].optimizer, fresh[0].optimizer):

@@ -1,4 +1,4 @@
-"""The figures of a report: what stands in them, that odd data stop none, and that they are legible."""
+"""Figures of a report: content, legibility and robustness to unusual data."""
 
 import dataclasses
 import math
@@ -20,16 +20,16 @@ from matplotlib.text import Text
 from normlab.report.ablation import Ablation, Cell, Variant
 from normlab.report.analysis import analyse
 from normlab.report.figures import draw
-from normlab.report.figures.curves import curves
-from normlab.report.figures.drawing import GREYS, Drawn, Figure, looks, save, style
-from normlab.report.figures.finals import finals
-from normlab.report.figures.heatmap import heatmap
-from normlab.report.figures.layers import in_order, watch
-from normlab.report.figures.normalizer_inputs import normalizer_inputs
-from normlab.report.figures.preprocessing import preprocessing
-from normlab.report.figures.running_statistics import running_statistics
+from normlab.report.figures.curves import draw_curves
+from normlab.report.figures.drawing import GREYS, Drawing, Figure, assign_styles, save, use_style
+from normlab.report.figures.finals import draw_finals
+from normlab.report.figures.heatmap import draw_heatmap
+from normlab.report.figures.layers import read_observations, sort_layers
+from normlab.report.figures.normalizer_inputs import draw_normalizer_inputs
+from normlab.report.figures.preprocessing import draw_preprocessing
+from normlab.report.figures.running_statistics import draw_running_statistics
 from normlab.report.figures.selection import select
-from normlab.report.figures.sensitivity import sensitivity
+from normlab.report.figures.sensitivity import draw_sensitivity
 from normlab.report.load import Results, load
 from normlab.report.statistics import summarize
 from normlab.runs.directory import RunDirectory
@@ -41,7 +41,7 @@ ODD_NAMES = ("$x^2$", "a_b", "_c", "100%", "a<b&c", "\\frac", "日本", "W" * 90
 
 @pytest.fixture(autouse=True)
 def _in_style() -> Iterator[None]:
-    with style():
+    with use_style():
         yield
 
 
@@ -68,7 +68,7 @@ def ids(file: Path) -> set[str]:
     return {element.get("id", "") for element in ElementTree.parse(file).iter()}
 
 
-def by_name(figures: Iterator[Drawn]) -> dict[str, tuple[Canvas, Figure]]:
+def by_name(figures: Iterator[Drawing]) -> dict[str, tuple[Canvas, Figure]]:
     return {figure.name: (canvas, figure) for canvas, figure in figures}
 
 
@@ -124,7 +124,7 @@ def test_every_figure_is_written_in_both_formats_and_returned_in_reading_order(
 
 def test_curves_name_their_axes_and_variants_in_text(drawn: tuple[Path, list[Figure]]) -> None:
     directory, figures = drawn
-    assert {"updates", "val/accuracy", "none", "batch", "tf_nn", "published"} <= set(
+    assert {"steps", "val/accuracy", "none", "batch", "tf_nn", "published"} <= set(
         words(directory / "curves_val_accuracy.svg")
     )
     assert "n = 5" in figures[0].caption
@@ -132,7 +132,7 @@ def test_curves_name_their_axes_and_variants_in_text(drawn: tuple[Path, list[Fig
     assert "tf_nn 0.9575" in figures[0].alternative
 
 
-def test_published_values_are_named_only_where_there_are_any(drawn: tuple[Path, list[Figure]]) -> None:
+def test_published_values_are_named_only_if_there_are_any(drawn: tuple[Path, list[Figure]]) -> None:
     directory, _ = drawn
     assert "published" in words(directory / "final_val_accuracy.svg")
     assert "published" not in words(directory / "final_val_loss.svg")
@@ -143,12 +143,12 @@ def test_intervals_are_drawn_for_two_runs_but_not_for_one(tmp_path: Path) -> Non
     for seed in range(2):
         make_run(tmp_path / "x", "batch", seed)
     draw(analyse(load(tmp_path / "x")), tmp_path / "out")
-    found = {name for name in ids(tmp_path / "out" / "curves_val_accuracy.svg") if name.startswith("interval-")}
-    assert found == {"interval-1"}
+    intervals = {name for name in ids(tmp_path / "out" / "curves_val_accuracy.svg") if name.startswith("interval-")}
+    assert intervals == {"interval-1"}
 
 
 def test_the_band_is_the_interval_of_the_mean(made: Ablation) -> None:
-    canvas, _ = by_name(curves(made, select(made)))["curves_val/accuracy"]
+    canvas, _ = by_name(draw_curves(made, select(made)))["curves_val/accuracy"]
     last = [run.record.metrics["val/accuracy"] * (1 - 0.5**10) for run in made.variants[0].runs]
     expected = summarize(last, higher_is_better=True).interval
     outline = band_of(canvas)
@@ -168,7 +168,7 @@ def test_equal_data_give_equal_bytes_whatever_matplotlib_was_set_to(
 
 
 def _without_losses(ablation: Ablation) -> Results:
-    """Return results with the curves of accuracies alone, which take half the time to draw."""
+    """Return results with the curves of accuracies alone, which halves the drawing time."""
     kept = ablation.results.curves["name"].astype(str).str.endswith("accuracy")
     return dataclasses.replace(ablation.results, curves=ablation.results.curves[kept])
 
@@ -200,8 +200,8 @@ def test_names_are_literal_and_no_text_leaves_the_page(tmp_path: Path) -> None:
     )
     for ablation in (odd, long):
         selection = select(ablation)
-        inputs = normalizer_inputs(watch(selection), selection)
-        for canvas, figure in [next(curves(ablation, selection)), next(finals(ablation, selection)), *inputs]:
+        inputs = draw_normalizer_inputs(read_observations(selection), selection)
+        for canvas, figure in [next(draw_curves(ablation, selection)), next(draw_finals(ablation, selection)), *inputs]:
             save(canvas, tmp_path, "literal" if ablation is odd and "curves" in figure.name else "other")
             extent = canvas.get_tightbbox()
             assert min(extent.x0, extent.y0) >= -0.02, figure.name
@@ -222,7 +222,7 @@ def test_names_are_literal_and_no_text_leaves_the_page(tmp_path: Path) -> None:
         {},
     ],
 )
-def test_odd_values_stop_no_figure(values: dict[int, float], tmp_path: Path) -> None:
+def test_figures_are_drawn_from_unusual_values(values: dict[int, float], tmp_path: Path) -> None:
     quantities = ("input_p15", "input_p50", "input_p85", "variance_ratio", "mean_offset")
     rows = {"val/loss": values, **{f"normalizer/dense.0/{quantity}": values for quantity in quantities}}
     with np.errstate(all="ignore"):
@@ -240,7 +240,7 @@ def test_curves_of_different_lengths_have_intervals_as_far_as_two_runs_go(tmp_pa
         points = {step: 0.1 * step + 0.01 * seed for step in range(1, 3 + 2 * seed)}
         make_run(tmp_path / "x", "none", seed, curves={"val/accuracy": points})
     ablation = analyse(load(tmp_path / "x"))
-    canvas, _ = by_name(curves(ablation, select(ablation)))["curves_val/accuracy"]
+    canvas, _ = by_name(draw_curves(ablation, select(ablation)))["curves_val/accuracy"]
     assert band_of(canvas)[:, 0].max() == 4
     assert np.max(np.asarray(canvas.axes[0].lines[0].get_xdata())) == 6
 
@@ -262,7 +262,7 @@ def test_a_diverged_run_is_drawn_as_far_as_it_goes_and_does_not_stretch_the_axis
         make_run(tmp_path / "x", "none", seed, curves={"val/loss": {1: 0.7, 2: 0.02, 3: 0.01 + seed / 1000}})
     make_run(tmp_path / "x", "none", 3, status="diverged", curves={"val/loss": {1: 0.7, 2: 1e30}})
     ablation = analyse(load(tmp_path / "x"))
-    canvas, figure = by_name(curves(ablation, select(ablation)))["curves_val/loss"]
+    canvas, figure = by_name(draw_curves(ablation, select(ablation)))["curves_val/loss"]
     axes = canvas.axes[0]
     assert axes.get_yscale() == "log"
     assert axes.get_ylim()[1] < 10
@@ -278,27 +278,27 @@ def test_losses_that_span_more_than_twentyfold_have_a_logarithmic_axis(
 ) -> None:
     curve = {"val/loss": {1: 0.5, 2: lowest}, "val/accuracy": {1: 0.5, 2: lowest}}
     ablation = runs_of(tmp_path / "x", "none", curves=curve)
-    found = by_name(curves(ablation, select(ablation)))
-    assert found["curves_val/loss"][0].axes[0].get_yscale() == scale
-    assert found["curves_val/accuracy"][0].axes[0].get_yscale() == "linear"
+    figures = by_name(draw_curves(ablation, select(ablation)))
+    assert figures["curves_val/loss"][0].axes[0].get_yscale() == scale
+    assert figures["curves_val/accuracy"][0].axes[0].get_yscale() == "linear"
 
 
-def test_baselines_are_black_or_grey_and_no_two_lines_look_alike() -> None:
-    found = looks([True, *[False] * 6, True])
-    assert [look.colour for look in found if look.colour in GREYS] == [found[0].colour, found[7].colour]
-    for part in ("colour", "line", "marker"):
-        assert len({getattr(look, part) for look in found}) == 8
+def test_baselines_are_black_or_grey_and_no_two_lines_have_the_same_style() -> None:
+    styles = assign_styles([True, *[False] * 6, True])
+    assert [style.colour for style in styles if style.colour in GREYS] == [styles[0].colour, styles[7].colour]
+    for part in ("colour", "dashes", "marker"):
+        assert len({getattr(style, part) for style in styles}) == 8
 
 
 def test_of_many_variants_the_baseline_and_the_best_are_shown(tmp_path: Path) -> None:
     ablation = runs_of(tmp_path / "x", "none", *(f"n{number:02}" for number in range(12)))
     selection = select(ablation)
     assert [variant.name for variant in selection.variants] == ["none", *(f"n{number:02}" for number in range(5, 12))]
-    _, figure = next(finals(ablation, selection))
+    _, figure = next(draw_finals(ablation, selection))
     assert "8 of 13 variants" in figure.caption
 
 
-def test_thousands_of_variants_stop_no_figure(made: Ablation, tmp_path: Path) -> None:
+def test_figures_are_drawn_of_thousands_of_variants(made: Ablation, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     summary = summarize([0.5], higher_is_better=True)
     nowhere = dataclasses.replace(made.variants[0].runs[0], directory=RunDirectory(tmp_path / "nowhere"))
@@ -321,7 +321,7 @@ def test_thousands_of_variants_stop_no_figure(made: Ablation, tmp_path: Path) ->
 def test_final_values_are_one_dot_a_seed_always_at_the_same_place(made: Ablation) -> None:
     places = []
     for _ in range(2):
-        canvas, _ = next(finals(made, select(made)))
+        canvas, _ = next(draw_finals(made, select(made)))
         dots = [artist for artist in canvas.axes[0].collections if isinstance(artist, PathCollection)]
         places.append(np.concatenate([np.asarray(artist.get_offsets()) for artist in dots]))
     assert len(places[0]) == 15
@@ -332,14 +332,14 @@ def test_a_variant_without_a_finished_run_keeps_its_row(tmp_path: Path) -> None:
     make_run(tmp_path / "x", "none", 0, status="diverged")
     make_run(tmp_path / "x", "batch", 0)
     ablation = analyse(load(tmp_path / "x"))
-    canvas, figure = next(finals(ablation, select(ablation)))
+    canvas, figure = next(draw_finals(ablation, select(ablation)))
     assert "no result" in texts(canvas)
     assert "none no result" in figure.alternative
 
 
 def test_two_factors_make_a_heatmap_with_numbers_in_order_and_empty_cells_hatched(tmp_path: Path) -> None:
     ablation = grid_of(tmp_path / "x", {"none": 3, "batch": 3, "layer": 2}, [1.5, 0.1, 0.02], without=("batch", 1.5))
-    canvas, figure = next(heatmap(ablation))
+    canvas, figure = next(draw_heatmap(ablation))
     axes = canvas.axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.02", "0.1", "1.5"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("optimizer.lr", "normalizer")
@@ -347,17 +347,17 @@ def test_two_factors_make_a_heatmap_with_numbers_in_order_and_empty_cells_hatche
     inside = [text.get_text() for text in axes.texts]
     assert inside.count("0.905\nn = 2") == 1
     assert "0.910" in inside
-    assert "n = 3 runs unless said otherwise" in figure.caption
+    assert "n = 3 runs unless noted otherwise" in figure.caption
 
 
 def test_one_factor_makes_no_heatmap(made: Ablation) -> None:
-    assert list(heatmap(made)) == []
-    assert list(sensitivity(made)) == []
+    assert list(draw_heatmap(made)) == []
+    assert list(draw_sensitivity(made)) == []
 
 
 def test_a_numeric_factor_makes_a_line_for_each_combination_of_the_others(tmp_path: Path) -> None:
     ablation = grid_of(tmp_path / "x", {"none": 2, "batch": 2}, [0.3, 0.1, 0.03])
-    (canvas, figure), *others = sensitivity(ablation)
+    (canvas, figure), *others = draw_sensitivity(ablation)
     assert not others
     assert figure.name == "sensitivity_optimizer.lr"
     assert canvas.axes[0].get_xscale() == "log"
@@ -366,7 +366,7 @@ def test_a_numeric_factor_makes_a_line_for_each_combination_of_the_others(tmp_pa
 
 
 def test_two_values_make_no_line(tmp_path: Path) -> None:
-    assert list(sensitivity(grid_of(tmp_path / "x", {"none": 1, "batch": 1}, [0.1, 0.2]))) == []
+    assert list(draw_sensitivity(grid_of(tmp_path / "x", {"none": 1, "batch": 1}, [0.1, 0.2]))) == []
 
 
 def test_preprocessing_has_a_row_for_each_choice_whose_inputs_can_be_read(tmp_path: Path) -> None:
@@ -382,7 +382,7 @@ def test_preprocessing_has_a_row_for_each_choice_whose_inputs_can_be_read(tmp_pa
         if name == "array":
             with (path / "inputs.npz").open("wb") as file:
                 np.save(file, images)
-    canvas, figure = next(preprocessing(analyse(load(tmp_path / "x"))))
+    canvas, figure = next(draw_preprocessing(analyse(load(tmp_path / "x"))))
     assert [axes.get_ylabel() for axes in canvas.axes[::4]] == ["unit", "zca"]
     assert figure.title == "Inputs before and after preprocessing: unit, zca"
     assert all(axes.get_aspect() == 1 for axes in canvas.axes)
@@ -395,14 +395,14 @@ def test_normalizer_inputs_are_of_one_seed_that_all_variants_finished(tmp_path: 
             make_run(tmp_path / "x", name, seed, curves=rows)
     ablation = analyse(load(tmp_path / "x"))
     selection = select(ablation)
-    canvas, figure = next(normalizer_inputs(watch(selection), selection))
+    canvas, figure = next(draw_normalizer_inputs(read_observations(selection), selection))
     assert "seed 2," in figure.caption
     assert [axes.get_ylabel() for axes in canvas.axes[::2]] == ["c.0", "c.4", "c.7", "c.11"]
     assert [axes.get_title() for axes in canvas.axes[:2]] == ["none", "batch"]
 
 
 def test_layers_follow_each_other_as_in_the_network() -> None:
-    assert in_order(["stem", "stages.10.a", "stages.2.b", "stages.2.a", "head", "stem"]) == [
+    assert sort_layers(["stem", "stages.10.a", "stages.2.b", "stages.2.a", "head", "stem"]) == [
         "stem",
         "stages.2.a",
         "stages.2.b",
@@ -413,14 +413,14 @@ def test_layers_follow_each_other_as_in_the_network() -> None:
 
 def test_running_statistics_leave_out_variants_that_keep_none(made: Ablation) -> None:
     selection = select(made)
-    canvas, figure = next(running_statistics(watch(selection), selection))
+    canvas, figure = next(draw_running_statistics(read_observations(selection), selection))
     assert [axes.get_title() for axes in canvas.axes] == ["batch", "tf_nn", "", ""]
     assert [axes.get_yscale() for axes in canvas.axes] == ["log", "log", "linear", "linear"]
-    assert {"dense.0", "dense.1", "updates"} <= set(texts(canvas))
+    assert {"dense.0", "dense.1", "steps"} <= set(texts(canvas))
     assert "1,000 training images" in figure.caption
 
 
 def test_figures_need_neither_torch_nor_pyplot() -> None:
     program = "import sys, normlab.report.figures; print({'torch', 'matplotlib.pyplot'} & set(sys.modules))"
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert told.stdout == "set()\n"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from normlab.runs import ownership as module
-from normlab.runs.ownership import OwnedElsewhereError, own, owner_of
+from normlab.runs.ownership import OwnedElsewhereError, find_owner, own
 
 OWNER = """
 import sys, time
@@ -38,7 +38,7 @@ def another_owner(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
 def test_a_second_process_is_told_who_owns_the_run(tmp_path: Path, another_owner: "subprocess.Popen[str]") -> None:
     with pytest.raises(OwnedElsewhereError, match=f"is being trained by process {another_owner.pid} on host "):
         own(tmp_path).__enter__()
-    assert f"process {another_owner.pid} " in str(owner_of(tmp_path))
+    assert f"process {another_owner.pid} " in str(find_owner(tmp_path))
 
 
 def test_an_owner_killed_on_this_host_is_noticed_at_once(
@@ -47,7 +47,7 @@ def test_an_owner_killed_on_this_host_is_noticed_at_once(
     another_owner.send_signal(signal.SIGKILL)
     another_owner.wait()
     start = time.monotonic()
-    assert owner_of(tmp_path) is None
+    assert find_owner(tmp_path) is None
     with own(tmp_path):
         assert time.monotonic() - start < 1
 
@@ -57,7 +57,7 @@ def test_a_run_is_free_again_when_its_owner_leaves(tmp_path: Path) -> None:
         with own(tmp_path):
             assert (tmp_path / "owner.json").exists()
         assert not (tmp_path / "owner.json").exists()
-    assert owner_of(tmp_path) is None
+    assert find_owner(tmp_path) is None
 
 
 @pytest.fixture

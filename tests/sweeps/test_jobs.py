@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from normlab.sweeps.machine import concurrent_runs, gpus_of_workers
+from normlab.sweeps.machine import assign_gpus, count_concurrent_runs
 
 
 @pytest.mark.parametrize(("processes", "expected"), [(1, 4), (2, 2), (3, 1), (8, 1)])
@@ -11,7 +11,7 @@ def test_runs_of_several_processes_share_the_cores(
     monkeypatch: pytest.MonkeyPatch, processes: int, expected: int
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1, 2, 3}, raising=False)
-    assert concurrent_runs(processes) == expected
+    assert count_concurrent_runs(processes) == expected
 
 
 @pytest.mark.parametrize(
@@ -31,11 +31,11 @@ def test_each_worker_sees_gpus_of_its_own(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert gpus_of_workers("auto", processes) == expected
-    assert gpus_of_workers("cpu", processes) == []
+    assert assign_gpus("auto", processes) == expected
+    assert assign_gpus("cpu", processes) == []
 
 
 def test_without_a_gpu_workers_have_none() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    assert gpus_of_workers("gpu", 1) == []
+    assert assign_gpus("gpu", 1) == []

@@ -14,9 +14,6 @@ from normlab.errors import ConfigurationError
 from normlab.runs.directory import RunDirectory
 from normlab.runs.record import Record
 
-AGREE, DIFFER = 0, 1
-CANNOT_RERUN = 2
-
 
 def main() -> None:
     """Train the run and print the verdict; exit status 1 if the bytes differ, 2 if the run cannot be trained again."""
@@ -32,7 +29,7 @@ def main() -> None:
         sys.exit(_rerun(asked.run_directory))
     except ConfigurationError as mistake:
         print(mistake, file=sys.stderr)
-        sys.exit(CANNOT_RERUN)
+        sys.exit(2)
 
 
 def _rerun(directory: Path) -> int:
@@ -52,10 +49,10 @@ def _rerun(directory: Path) -> int:
         keep = difference is not None
         print(f"{run.id}: {difference or 'metrics.csv agrees to the byte'}")
         if difference is None:
-            return AGREE
+            return 0
         print(_compare_environments(expected.record, record))
         print(f"The new run is kept in {again.directory.path}")
-        return DIFFER
+        return 1
     except RunFailedError as failure:
         raise ConfigurationError(str(failure)) from failure
     except RunInterrupted as interruption:

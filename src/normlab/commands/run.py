@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from normlab.config.compose import config_directory, run_of
+from normlab.config.compose import config_directory, read_run
 from normlab.config.schema import register_schema
 from normlab.errors import ConfigurationError
 
@@ -23,7 +23,7 @@ def main(config: DictConfig) -> str:
     """Train the run that Hydra composed; return how it ended (the `status` of its record)."""
     alone = HydraConfig.get().mode == RunMode.RUN
     try:
-        run = run_of(config)
+        run = read_run(config)
 
         # Imports torch, which the message for a wrong value need not wait for.
         from normlab.training.run import RunFailedError, RunInterrupted, train

@@ -39,7 +39,7 @@ def validate(config: DictConfig, working_directory: str | None = None) -> dict[s
     return settings
 
 
-def active_observations(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def select_observations(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the rules under `observe` without those that are set to null."""
     return {name: rule for name, rule in config["observe"].items() if rule is not None}
 
@@ -51,7 +51,7 @@ def _check_ranges(config: Mapping[str, Any]) -> None:
     _require_between("evaluate.one_by_one", config["evaluate"]["one_by_one"], 0)
     for split in config["evaluate"]["splits"]:
         _require_choice("evaluate.splits", split, SPLITS)
-    observations = active_observations(config)
+    observations = select_observations(config)
     for name, rule in observations.items():
         _require_choice("observe", name, OBSERVABLE)
         _require_between(f"observe.{name}.first", rule["first"], 1)

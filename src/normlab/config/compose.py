@@ -32,10 +32,10 @@ def compose(*overrides: str) -> Run:
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(config_directory())):
         job = hydra.compose("config", overrides=list(overrides), return_hydra_config=True)
         HydraConfig.instance().set_config(job)
-        return run_of(OmegaConf.masked_copy(job, [key for key in map(str, job) if key != "hydra"]))
+        return read_run(OmegaConf.masked_copy(job, [key for key in map(str, job) if key != "hydra"]))
 
 
-def run_of(config: DictConfig) -> Run:
+def read_run(config: DictConfig) -> Run:
     """Return the run of a job whose Hydra config is the current one, which interpolations may ask for.
 
     Args:

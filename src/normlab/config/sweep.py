@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from normlab.config.compose import run_of
+from normlab.config.compose import read_run
 from normlab.runs.run import Run
 
 
@@ -37,10 +37,10 @@ class PlannedJobs:
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
         """Return the config of a planned job, resolved, with Hydra's own part."""
-        return job_config(self.hydra, self.jobs[tuple(sweep_overrides)])
+        return make_job_config(self.hydra, self.jobs[tuple(sweep_overrides)])
 
 
-def job_config(hydra: DictConfig, job: Job) -> DictConfig:
+def make_job_config(hydra: DictConfig, job: Job) -> DictConfig:
     """Return the config of a job, resolved, with Hydra's own part: that of another job of the sweep, adapted."""
     node = copy.deepcopy(hydra)
     OmegaConf.set_readonly(node, False)  # launchers write into it
@@ -91,7 +91,7 @@ class Planner:
         _describe(hydra.hydra, overrides, number)
         hydra.hydra._set_parent(config)
         HydraConfig.instance().cfg = hydra
-        return Job(number, run_of(config))
+        return Job(number, read_run(config))
 
     @property
     def hydra(self) -> DictConfig:

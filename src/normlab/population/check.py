@@ -30,7 +30,7 @@ def reason_not_vectorizable(members: Sequence[TrainingModule]) -> str | None:
         if members[0].autocast_type is not None:  # which fewer kernels support
             Stack([_copy(member, member.batches) for member in members[:2]]).train(steps)
     except Exception as error:
-        return first_line(error)
+        return summarize_error(error)
     for member in alone:
         for step in steps:
             member.step(step)
@@ -42,7 +42,7 @@ def reason_not_vectorizable(members: Sequence[TrainingModule]) -> str | None:
     return None
 
 
-def first_line(error: BaseException) -> str:
+def summarize_error(error: BaseException) -> str:
     """Return type and first line of an exception; messages of torch may have many."""
     first, *_ = [*str(error).strip().splitlines(), ""]
     return f"{type(error).__name__}: {first}"

@@ -12,7 +12,7 @@ from hydra.core.utils import configure_log
 
 from normlab.config.sweep import Job
 from normlab.errors import ConfigurationError
-from normlab.population.run import NotVectorizableError, steps_done, train_together
+from normlab.population.run import NotVectorizableError, count_steps_done, train_together
 from normlab.sweeps.jobs import Work
 from normlab.sweeps.workers import Outcome, attempt, run_in_processes
 
@@ -54,7 +54,7 @@ def _group(jobs: Sequence[Job]) -> list[list[Job]]:
     groups = defaultdict(list)
     for job in jobs:
         rest = {**job.run.settings, "seed": None}
-        groups[json.dumps([rest, dict(job.run.choices), steps_done(job.run)], sort_keys=True)].append(job)
+        groups[json.dumps([rest, dict(job.run.choices), count_steps_done(job.run)], sort_keys=True)].append(job)
     return [*groups.values()]
 
 
@@ -94,7 +94,7 @@ def _train(work: Work, jobs: Sequence[Job]) -> dict[int, Outcome]:
     except MemoryError:
         log.warning("%s do not fit into memory together: half of them at a time", names)
         fits = False
-    # Out here, where the exception no longer holds what did not fit.
+    # Outside of the handlers, whose exception would keep alive what did not fit.
     if fits:
         return _train_alone(work, jobs)
     middle = len(jobs) // 2

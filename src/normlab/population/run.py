@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 
 from normlab.errors import ConfigurationError
-from normlab.population.check import first_line, reason_not_vectorizable
+from normlab.population.check import reason_not_vectorizable, summarize_error
 from normlab.population.stack import Stack
 from normlab.processes.stopping import StopRequest
 from normlab.runs.ownership import OwnedElsewhereError
@@ -26,7 +26,7 @@ class NotVectorizableError(Exception):
     """These runs cannot be trained as one population, or its training failed; the message says why, in one line."""
 
 
-def steps_done(run: Run) -> int:
+def count_steps_done(run: Run) -> int:
     """Return the step from which a run resumes; runs that are trained together resume from the same one."""
     checkpoint = None if run.settings["force"] else latest(run.directory)
     return int(checkpoint["steps_done"]) if checkpoint else 0
@@ -132,11 +132,11 @@ def _classify(error: BaseException) -> BaseException:
     """Return an error as one of those that `train_together` raises."""
     # Torch has an exception of its own for that on GPUs alone.
     if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-        return MemoryError(first_line(error))
+        return MemoryError(summarize_error(error))
     known = torch.AcceleratorError | NotVectorizableError | MemoryError
     if isinstance(error, known) or not isinstance(error, Exception):
         return error
-    return NotVectorizableError(first_line(error))
+    return NotVectorizableError(summarize_error(error))
 
 
 def _reason_to_train_alone(settings: Mapping[str, Any]) -> str | None:

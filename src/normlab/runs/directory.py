@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from normlab.runs.ownership import owner_of
+from normlab.runs.ownership import find_owner
 from normlab.runs.record import RECORD_VERSION, Record, write_atomically
 
 
@@ -63,7 +63,7 @@ class RunDirectory:
             return State("unreadable", str(error))
         if record is not None and record.is_result:
             return State(record.status, record.reason, record)
-        owner = owner_of(self.path)
+        owner = find_owner(self.path)
         if owner is not None:
             return State("running", owner, record)
         if record is None:

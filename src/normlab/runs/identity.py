@@ -36,7 +36,7 @@ def run_id(settings: Mapping[str, Any], choices: Mapping[str, str]) -> str:
 
 
 def _canonical(value: Any) -> Any:
-    """Write equal numbers alike (1 and 1.0), so that they do not make two runs of one."""
+    """Write equal numbers equally (1 and 1.0), so that they do not make two runs."""
     if isinstance(value, Mapping):
         return {str(key): _canonical(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -18,7 +18,7 @@ SILENCE_SECONDS = 4 * HEARTBEAT_SECONDS
 """An owner on another host that has been silent for so long is dead."""
 
 SECONDS_TO_ACQUIRE = 1.0
-"""How long the lock is tried: whoever asks `owner_of` holds it for a moment."""
+"""How long the lock is tried: whoever asks `find_owner` holds it for a moment."""
 
 
 class OwnedElsewhereError(Exception):
@@ -59,7 +59,7 @@ def own(directory: Path) -> Iterator[None]:
         lock.release()
 
 
-def owner_of(directory: Path) -> str | None:
+def find_owner(directory: Path) -> str | None:
     """Return who trains a run now ("is being trained by …"), as seen from this host; None if nobody does."""
     lock = FileLock(directory / "owner.lock")
     if not (directory / "owner.lock").exists():

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from normlab.config.sweep import Job, job_config
+from normlab.config.sweep import Job, make_job_config
 from normlab.sweeps.workers import Outcome
 
 
@@ -24,8 +24,8 @@ class Work:
     """Hydra's own part of the config of any job of the sweep."""
     callbacks: Any
     task_function: TaskFunction
-    singletons: Any
-    directory: str
+    singletons: Any = field(default_factory=Singleton.get_state)
+    directory: Path = field(default_factory=Path.cwd)
     """The driver's working directory, in which relative paths start."""
 
     def __call__(self, job: Job) -> Any:
@@ -36,18 +36,13 @@ class Work:
         return run_job(
             hydra_context=HydraContext(config_loader=None, callbacks=self.callbacks),  # type: ignore[arg-type]
             task_function=self.task_function,
-            config=job_config(self.hydra, job),
+            config=make_job_config(self.hydra, job),
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         ).return_value
 
 
-def make_work(hydra: DictConfig, callbacks: Any, task_function: TaskFunction) -> Work:
-    """Return the work of a sweep that starts in this process."""
-    return Work(hydra, callbacks, task_function, Singleton.get_state(), str(Path.cwd()))
-
-
-def job_return(overrides: Sequence[str], outcome: Outcome) -> JobReturn:
+def make_job_return(overrides: Sequence[str], outcome: Outcome) -> JobReturn:
     """Return an outcome as Hydra's sweepers take it."""
     returned = JobReturn(overrides=overrides, status=JobStatus.COMPLETED)
     returned.return_value = outcome.value

@@ -3,14 +3,14 @@
 import os
 
 
-def concurrent_runs(processes: int) -> int:
+def count_concurrent_runs(processes: int) -> int:
     """Return for how many runs of so many processes each the cores of this process suffice, at least 1."""
     # macOS does not say which cores a process may use.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // processes)
 
 
-def gpus_of_workers(kind: str, processes: int) -> list[str]:
+def assign_gpus(kind: str, processes: int) -> list[str]:
     """Return the `CUDA_VISIBLE_DEVICES` of each worker: as many GPUs as a run has processes.
 
     Empty if runs use the CPU, or there is no GPU.

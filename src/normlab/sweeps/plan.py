@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from normlab.runs.identity import identify, run_id
@@ -44,7 +43,9 @@ def report(runs: Sequence[Run]) -> None:
     In a process of its own: pandas and matplotlib would double the memory of the driver.
     """
     sys.stdout.flush()
-    for directory in _experiment_directories(runs):
+    for directory in dict.fromkeys(run.experiment_directory for run in runs):
+        if not directory.is_dir():  # no run has left a trace
+            continue
         try:
             command = [sys.executable, "-m", "normlab.commands.report", str(directory)]
             status = subprocess.run(command, check=False).returncode
@@ -52,11 +53,6 @@ def report(runs: Sequence[Run]) -> None:
             status = 130
         if status:
             log.error("The report was not built; normlab-report %s tries again.", directory)
-
-
-def _experiment_directories(runs: Sequence[Run]) -> list[Path]:
-    """Return the directories of experiments in which any run has left a trace."""
-    return [directory for directory in dict.fromkeys(run.experiment_directory for run in runs) if directory.is_dir()]
 
 
 def list_unfinished(runs: Sequence[Run]) -> str | None:

@@ -1,4 +1,4 @@
-"""A search by Optuna among the values that a sweep may take, which resumes where it was left."""
+"""A search by Optuna among the values that a sweep may take, which resumes an earlier one."""
 
 import hashlib
 from collections.abc import Callable, Sequence

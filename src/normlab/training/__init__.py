@@ -1,1 +1,1 @@
-"""Training with Lightning: the module, what observes it, and where its metrics go."""
+"""Training with Lightning: build, fit, observe, keep checkpoints, record."""

@@ -11,7 +11,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import nn
 
-from normlab.config.checks import active_observations
+from normlab.config.checks import select_observations
 from normlab.config.targets import bind, call
 from normlab.data import BatchStream, DataError, Splits
 from normlab.data.preprocessing import Preprocess
@@ -91,7 +91,7 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
             data=data,
             module=module,
             test_batches=BatchStream(splits.test, preprocess, test_size, steps, seed, name="test"),
-            schedules=parse_schedules(active_observations(settings)),
+            schedules=parse_schedules(select_observations(settings)),
             callbacks=[instantiate(callback) for callback in settings["callbacks"].values()],
         )
     except (ValueError, TypeError, DataError, InstantiationException) as error:

@@ -85,7 +85,7 @@ class Checkpoints(pl.Callback):
             return
         content: Checkpoint = {
             "run_id": self.directory.path.name,
-            **state_of(module),
+            **capture_state(module),
             "metrics_size": self.directory.metrics.stat().st_size,
             "seconds": self.seconds,
         }
@@ -97,7 +97,7 @@ class Checkpoints(pl.Callback):
             )
 
 
-def state_of(module: TrainingModule) -> Checkpoint:
+def capture_state(module: TrainingModule) -> Checkpoint:
     """Return the state of a module and of torch's global generators, for `restore`."""
     return {
         "steps_done": module.steps_done,

@@ -28,7 +28,7 @@ LoadData = Callable[[Mapping[str, Any], torch.device], Data]
 """From the settings of a run and its device to its data."""
 
 _latest: tuple[Any, str, Data] | None = None
-"""What the latest data were made from, and these: a worker trains run after run on the same ones."""
+"""The latest data with their source and key: a worker trains run after run on the same data."""
 
 
 def load_data(settings: Mapping[str, Any], device: torch.device) -> Data:
@@ -40,7 +40,7 @@ def load_data(settings: Mapping[str, Any], device: torch.device) -> Data:
     source = call(settings, "data")
     key = json.dumps([settings["preprocessing"], str(device)])
     if _latest is None or _latest[0] is not source or _latest[1] != key:
-        _latest = None  # the old ones go before the new ones come
+        _latest = None  # frees the memory before the next data are loaded
         splits = Splits.of(source).to(device)
         preprocessing = call(settings, "preprocessing")
         preprocess = fit_preprocessing(preprocessing, splits.train)

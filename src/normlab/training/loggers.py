@@ -87,7 +87,7 @@ class RunTensorBoardLogger(TensorBoardLogger):
         self.experiment._get_file_writer().add_summary(summaries[part])
 
 
-def hyperparameters_of(choices: Mapping[str, str], config: Mapping[str, Any]) -> Hyperparameters:
+def collect_hyperparameters(choices: Mapping[str, str], config: Mapping[str, Any]) -> Hyperparameters:
     """Return `{"normalizer": "tf_layers", "normalizer.momentum": 0.01, …}`: choices of groups, then all their keys.
 
     Targets are left out: a choice says more than its `_target_`, which several choices share.

@@ -11,7 +11,7 @@ from normlab.runs.ownership import OwnedElsewhereError
 from normlab.runs.record import Record
 from normlab.runs.run import Run
 from normlab.training.build import Parts, build
-from normlab.training.checkpoints import restore, state_of
+from normlab.training.checkpoints import capture_state, restore
 from normlab.training.data_parallel.followers import start_followers
 from normlab.training.data_parallel.gradients import DataParallel
 from normlab.training.data_parallel.group import Group, join_group
@@ -115,7 +115,7 @@ def _share(run: Run, parts: Parts, group: Group | None) -> Iterator[bool]:
         return
     with start_followers(run, train) if group is None else group.explain_loss() as others:
         # GPUs keep the random generators of their own process.
-        state = others.broadcast({**state_of(parts.module), "gpu_generators": []} if others.rank == 0 else None)
+        state = others.broadcast({**capture_state(parts.module), "gpu_generators": []} if others.rank == 0 else None)
         if state is not None and others.rank > 0:
             restore(parts.module, state)
         parts.module.parallel = DataParallel(others.rank, others.size, run.settings["seed"])

@@ -20,7 +20,7 @@ from normlab.runs.run import Run
 from normlab.training.build import Parts
 from normlab.training.checkpoints import Checkpoints, latest, restore
 from normlab.training.environment import describe_environment
-from normlab.training.loggers import CsvLogger, RunTensorBoardLogger, hyperparameters_of
+from normlab.training.loggers import CsvLogger, RunTensorBoardLogger, collect_hyperparameters
 from normlab.training.module import TrainingModule
 from normlab.training.observers import Observer, log_score
 
@@ -83,7 +83,7 @@ class Session:
         checkpoints = Checkpoints(run.directory, seconds, networks)
         identity = identify(run.settings)
         tensorboard = RunTensorBoardLogger(
-            run.directory.path, hyperparameters_of(run.choices, identity), module.steps_done
+            run.directory.path, collect_hyperparameters(run.choices, identity), module.steps_done
         )
         tensorboard.start_session()
         table = CsvLogger(run.directory.metrics, size)
@@ -123,18 +123,18 @@ class Session:
         evaluate = self.run.settings["evaluate"]
         metrics: dict[str, float] = {}
         for name in evaluate["splits"]:
-            found = score(parts.network, parts.objective, iterate_split(getattr(parts.splits, name), parts.preprocess))
-            metrics |= {f"{name}/loss": found.loss, f"{name}/accuracy": found.accuracy}
+            result = score(parts.network, parts.objective, iterate_split(getattr(parts.splits, name), parts.preprocess))
+            metrics |= {f"{name}/loss": result.loss, f"{name}/accuracy": result.accuracy}
             if name not in parts.schedules or not parts.schedules[name].is_due(step):  # else it was observed just now
-                log_score(self.loggers, name, found, step)
+                log_score(self.loggers, name, result, step)
         count = evaluate["one_by_one"]
         if count:
             # Fails if population statistics are wrong: a single image has no batch to hide behind.
             first = Split(*(part[:count] for part in parts.splits.test))
-            found = score(parts.network, parts.objective, iterate_split(first, parts.preprocess, size=1))
-            metrics["test/one_by_one_accuracy"] = found.accuracy
+            result = score(parts.network, parts.objective, iterate_split(first, parts.preprocess, size=1))
+            metrics["test/one_by_one_accuracy"] = result.accuracy
             for logger in self.loggers:
-                logger.log_metrics({"test/one_by_one_accuracy": found.accuracy}, step)
+                logger.log_metrics({"test/one_by_one_accuracy": result.accuracy}, step)
         return metrics
 
 

@@ -1,3 +1,3 @@
-"""The figures of a report: `draw` writes every one that the runs give."""
+"""Figures of a report; `draw` writes all of them."""
 
 from normlab.report.figures.sequence import draw as draw

@@ -1,4 +1,4 @@
-"""Curves over updates: the mean of each variant with its interval, every run as a thin line, and published points."""
+"""Metrics over steps: the mean of each variant with its interval, single runs as thin lines, and published points."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,223 +12,190 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from normlab.report.ablation import Ablation, Variant
-from normlab.report.figures.drawing import (
-    LARGEST,
-    SINGLE,
-    SMALLEST,
-    Drawn,
-    Figure,
-    Look,
-    canvas,
-    count_axis,
-    legend,
-    line_handle,
-    lines_of,
-    logarithmic_axis,
-    spread,
-    told,
-    value_axis,
-)
-from normlab.report.figures.selection import Selection, published_curve
+from normlab.report.figures import drawing
+from normlab.report.figures.selection import Selection, get_published_curve
 
 Values = NDArray[np.float64]
-MOST_VECTOR_LINES = 50
-"""Thin lines that the SVG holds as such; more of them, or of their points, are one image within it."""
-MOST_VECTOR_POINTS = 20_000
-MOST_STEPS = 1_000
-"""Steps of a mean that are drawn, more than a page has dots for; of more, evenly spaced ones."""
-WIDE = 20.0
-"""Largest over smallest value from which an axis of losses is logarithmic."""
+MAX_VECTOR_LINES = 50
+"""Beyond this many thin lines, or points of them, the SVG holds one image of them instead of paths."""
+MAX_VECTOR_POINTS = 20_000
+MAX_STEPS = 1_000
+"""Largest number of points of a mean; of more steps, evenly spaced ones are drawn."""
+LOG_RATIO = 20.0
+"""Ratio of the largest to the smallest loss beyond which the axis is logarithmic."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One metric of one variant."""
+    """One metric of one variant. Lines and published points are arrays (points, 2) of steps and values."""
 
     variant: Variant
-    look: Look
-    lines: list[Values]
-    """A run each: (points, 2), step and value."""
-    diverged: list[bool]
-    """Whether the run did."""
-    published: dict[float, float]
+    style: drawing.LineStyle
+    settled: list[Values]
+    diverged: list[Values]
+    published: Values
     steps: Values
     mean: Values
-    """Over the runs that have the step, without diverged ones where others are left."""
+    """Mean over the settled runs, or over the diverged ones if there are no others."""
     half: Values
-    """Of the interval's width; nan where a single run has the step."""
+    """Half-width of the interval; nan if a single run has the step."""
 
     @property
-    def end(self) -> str:
-        """The mean at the last step in words."""
-        interval = f" ± {told(self.half[-1])}" if np.isfinite(self.half[-1]) else ""
-        return f"{self.variant.name} {told(self.mean[-1])}{interval} at update {self.steps[-1]:.0f}"
+    def lines(self) -> list[Values]:
+        return self.settled + self.diverged
 
 
-def curves(ablation: Ablation, selection: Selection) -> Iterator[Drawn]:
+def draw_curves(ablation: Ablation, selection: Selection) -> Iterator[drawing.Drawing]:
     """Draw each metric that was observed during training, final metrics first."""
     rows = ablation.results.observed
     if rows.empty:
         return
-    rows = rows[rows["variant"].isin(list(selection.looks)) & (rows["value"].abs() < LARGEST)]  # drops nan as well
+    rows = rows[rows["variant"].isin(list(selection.styles)) & (rows["value"].abs() < drawing.LARGEST)]  # drops nan
     rows = rows.sort_values("step", kind="stable").drop_duplicates(["run_id", "name", "step"], keep="last")
-    by_metric = {str(name): own for name, own in rows.groupby("name", observed=True, sort=False)}
+    by_metric = {str(name): group for name, group in rows.groupby("name", observed=True, sort=False)}
     for metric in dict.fromkeys([*ablation.metrics, *by_metric]):
         if metric in by_metric:
-            yield _draw(metric, list(_curves(by_metric[metric], metric, selection)), selection)
+            yield _draw(metric, list(_collect(by_metric[metric], metric, selection)), selection)
 
 
-def _curves(rows: pd.DataFrame, metric: str, selection: Selection) -> Iterator[Curve]:
-    by_variant = {str(name): own for name, own in rows.groupby("variant", observed=True, sort=False)}
+def _collect(rows: pd.DataFrame, metric: str, selection: Selection) -> Iterator[Curve]:
+    by_variant = {str(name): group for name, group in rows.groupby("variant", observed=True, sort=False)}
     for variant in selection.variants:
-        own = by_variant.get(variant.name)
-        if own is None:
+        if variant.name not in by_variant:
             continue
-        diverged = {run.id for run in variant.runs if run.record.status == "diverged"}
-        runs = list(own.groupby("run_id", observed=True, sort=True))
-        lines = [points[["step", "value"]].to_numpy(dtype=np.float64) for _, points in runs]
-        settled = [line for line, (run, _) in zip(lines, runs, strict=True) if str(run) not in diverged]
+        diverged_ids = {run.id for run in variant.runs if run.record.status == "diverged"}
+        settled: list[Values] = []
+        diverged: list[Values] = []
+        for run, points in by_variant[variant.name].groupby("run_id", observed=True, sort=True):
+            lines = diverged if str(run) in diverged_ids else settled
+            lines.append(points[["step", "value"]].to_numpy(dtype=np.float64))
         yield Curve(
             variant,
-            selection.looks[variant.name],
-            lines,
-            [str(run) in diverged for run, _ in runs],
-            published_curve(variant, metric),
-            *pointwise(np.concatenate(settled or lines)),
+            selection.styles[variant.name],
+            settled,
+            diverged,
+            get_published_curve(variant, metric),
+            *average_pointwise(np.concatenate(settled or diverged)),
         )
 
 
-def pointwise(points: Values) -> tuple[Values, Values, Values]:
-    """Return the steps, the mean at each, and half the width of its 95 % interval (Student's t)."""
+def average_pointwise(points: Values) -> tuple[Values, Values, Values]:
+    """Return the distinct steps, the mean at each, and the half-width of its 95 % interval (Student's t)."""
     steps, values = points.T
     distinct, place, n = np.unique(steps, return_inverse=True, return_counts=True)
     mean = np.bincount(place, values) / n
     squares = np.bincount(place, (values - mean[place]) ** 2)
     degrees = np.where(n > 1, n - 1, np.nan)
     half = stats.t.ppf(0.975, degrees) * np.sqrt(squares / degrees / n)
-    kept = np.unique(np.linspace(0, len(distinct) - 1, MOST_STEPS).round().astype(int))
+    kept = np.unique(np.linspace(0, len(distinct) - 1, MAX_STEPS).round().astype(int))
     return distinct[kept], mean[kept], half[kept]
 
 
-def _draw(metric: str, found: Sequence[Curve], selection: Selection) -> Drawn:
-    figure = canvas(SINGLE, 2.05)
+def _draw(metric: str, curves: Sequence[Curve], selection: Selection) -> drawing.Drawing:
+    figure = drawing.create_canvas(drawing.SINGLE, 2.05)
     axes = figure.subplots()
-    low, high, logarithmic = _limits(metric, found)
-    if logarithmic:
+    low, high, is_logarithmic = _compute_limits(metric, curves)
+    if is_logarithmic:
         axes.set_yscale("log")
-        logarithmic_axis(axes.yaxis, low, high)
+        drawing.set_log_ticks(axes.yaxis, low, high)
     else:
-        value_axis(axes.yaxis)
+        drawing.set_value_ticks(axes.yaxis)
     axes.set_ylim(low, high)
-    _thin_lines(axes, found)
-    for place, curve in enumerate(found):
-        _mean(axes, curve, place, alpha=0.18 if len(found) <= 4 else 0.1)
-        _points(axes, curve, (low, high))
+    _draw_runs(axes, curves)
+    for place, curve in enumerate(curves):
+        _draw_mean(axes, curve, place, alpha=0.18 if len(curves) <= 4 else 0.1)
+        _draw_markers(axes, curve, (low, high))
     axes.autoscale(axis="x")
     axes.margins(x=0.02)
-    count_axis(axes.xaxis)
-    axes.set_xlabel("updates")
-    axes.set_ylabel(lines_of(metric, 1.8))
-    handles = [line_handle(curve.look) for curve in found]
-    names = [selection.names[curve.variant.name] for curve in found]
-    for marker, name, is_there in (
-        ("o", "published", any(curve.published for curve in found)),
-        ("x", "diverged", any(any(curve.diverged) for curve in found)),
+    drawing.set_count_ticks(axes.xaxis)
+    axes.set_xlabel("steps")
+    axes.set_ylabel(drawing.wrap_name(metric, 1.8))
+    handles = [drawing.create_handle(curve.style) for curve in curves]
+    names = [selection.names[curve.variant.name] for curve in curves]
+    for marker, name, is_shown in (
+        ("o", "published", any(len(curve.published) for curve in curves)),
+        ("x", "diverged", any(curve.diverged for curve in curves)),
     ):
-        if is_there:
-            handles.append(Line2D([], [], linestyle="", marker=marker, markersize=3.5, color="#555555", mfc="white"))
+        if is_shown:
+            handles.append(Line2D([], [], ls="", marker=marker, markersize=3.5, color=drawing.GREY, mfc="white"))
             names.append(name)
-    legend(figure, handles, names, selection.factors)
-    return figure, Figure(
+    drawing.add_legend(figure, handles, names, selection.factors)
+    last = {c.variant.name: (c.mean[-1], c.mean[-1] - c.half[-1], c.mean[-1] + c.half[-1]) for c in curves}
+    return figure, drawing.Figure(
         name=f"curves_{metric}",
-        title=f"{metric} over updates",
-        caption=_caption(metric, found) + selection.remark,
-        alternative=f"Mean {metric} where each curve ends: {'; '.join(curve.end for curve in found)}.",
+        title=f"{metric} during training",
+        caption=_compose_caption(metric, curves) + selection.remark,
+        alternative=drawing.describe_numbers(f"{metric} at the last step, mean and ends of its 95 % interval", last),
     )
 
 
-def _limits(metric: str, found: Sequence[Curve]) -> tuple[float, float, bool]:
-    """Return the ends of the value axis, and whether it is logarithmic.
+def _compute_limits(metric: str, curves: Sequence[Curve]) -> tuple[float, float, bool]:
+    """Return the limits of the value axis, and whether it is logarithmic.
 
-    Diverged runs may leave the frame: what they end at would press all other curves flat.
+    Diverged runs may leave the frame, since their last values would flatten all other curves.
     """
-    every = np.concatenate([line[:, 1] for curve in found for line in curve.lines])
-    settled = [
-        line[:, 1]
-        for curve in found
-        for line, diverged in zip(curve.lines, curve.diverged, strict=True)
-        if not diverged
-    ]
-    steady = np.concatenate([*(settled or [every]), *(list(curve.published.values()) for curve in found)])
-    every = np.concatenate([every, steady])
-    logarithmic = "loss" in metric.lower() and every.min() > SMALLEST and every.max() > WIDE * every.min()
-    if logarithmic:
-        low = max(every.min(), steady.min() / 10)
-        high = min(every.max(), steady.max() * 10)
-        margin = (high / low) ** 0.04
-        return low / margin, high * margin, True
+    lines = [line for curve in curves for line in curve.lines]
+    settled = [line for curve in curves for line in curve.settled] or lines
+    published = [curve.published for curve in curves]
+    every, steady = (np.concatenate([*group, *published])[:, 1] for group in (lines, settled))
+    is_logarithmic = (
+        "loss" in metric.lower() and every.min() > drawing.SMALLEST and every.max() > LOG_RATIO * every.min()
+    )
+    if is_logarithmic:
+        every, steady = np.log10(every), np.log10(steady)
     span = steady.max() - steady.min() or max(abs(steady.max()) * 0.1, 1e-3)
-    low = max(every.min(), steady.min() - span / 2)
-    high = min(every.max(), steady.max() + span / 2)
+    slack = 1 if is_logarithmic else span / 2
+    low, high = max(every.min(), steady.min() - slack), min(every.max(), steady.max() + slack)
     if low == high:
         low, high = low - span / 2, high + span / 2
     margin = 0.04 * (high - low)
-    return low - margin, high + margin, False
+    low, high = low - margin, high + margin
+    return (10**low, 10**high, True) if is_logarithmic else (low, high, False)
 
 
-def _thin_lines(axes: Axes, found: Sequence[Curve]) -> None:
-    every = [line for curve in found for line in curve.lines]
-    is_image = len(every) > MOST_VECTOR_LINES or sum(map(len, every)) > MOST_VECTOR_POINTS
-    for curve in found:
+def _draw_runs(axes: Axes, curves: Sequence[Curve]) -> None:
+    lines = [line for curve in curves for line in curve.lines]
+    is_image = len(lines) > MAX_VECTOR_LINES or sum(map(len, lines)) > MAX_VECTOR_POINTS
+    for curve in curves:
         if len(curve.lines) > 1:
             alpha = max(0.08, min(0.4, 3 / len(curve.lines)))
-            lines = LineCollection(curve.lines, colors=curve.look.colour, linewidths=0.5, alpha=alpha, zorder=1.5)
-            lines.set_rasterized(is_image)
-            axes.add_collection(lines, autolim=False)
+            runs = LineCollection(curve.lines, colors=curve.style.colour, linewidths=0.5, alpha=alpha, zorder=1.5)
+            runs.set_rasterized(is_image)
+            axes.add_collection(runs, autolim=False)
             axes.update_datalim(curve.lines[0])
 
 
-def _mean(axes: Axes, curve: Curve, place: int, alpha: float) -> None:
-    known = np.isfinite(curve.half)
+def _draw_mean(axes: Axes, curve: Curve, place: int, alpha: float) -> None:
+    steps, mean, half, colour = curve.steps, curve.mean, curve.half, curve.style.colour
+    known = np.isfinite(half)
     if known.any():
         band = axes.fill_between(
-            curve.steps,
-            curve.mean - curve.half,
-            curve.mean + curve.half,
-            where=known.tolist(),
-            color=curve.look.colour,
-            alpha=alpha,
-            linewidth=0,
-            zorder=2,
+            steps, mean - half, mean + half, known.tolist(), color=colour, alpha=alpha, linewidth=0, zorder=2
         )
         band.set_gid(f"interval-{place}")
-    marker = "." if len(curve.steps) == 1 else None
-    axes.plot(curve.steps, curve.mean, color=curve.look.colour, linestyle=curve.look.line, marker=marker, zorder=3)
+    marker = "." if len(steps) == 1 else None
+    axes.plot(steps, mean, color=colour, linestyle=curve.style.dashes, marker=marker, zorder=3)
 
 
-def _points(axes: Axes, curve: Curve, limits: tuple[float, float]) -> None:
-    """Mark published points, and where diverged runs end, at the edge of the frame if beyond it."""
-    look = curve.look
-    if curve.published:
-        steps, values = zip(*curve.published.items(), strict=True)
-        axes.plot(steps, values, look.marker, markersize=3.2, mfc="white", mec=look.colour, mew=0.8, zorder=4)
-    ends = [line[-1] for line, diverged in zip(curve.lines, curve.diverged, strict=True) if diverged]
-    if ends:
-        steps, values = np.array(ends).T
-        axes.plot(steps, np.clip(values, *limits), "x", markersize=4, mec=look.colour, mew=1, zorder=5, clip_on=False)
+def _draw_markers(axes: Axes, curve: Curve, limits: tuple[float, float]) -> None:
+    """Mark published points and the last points of diverged runs, these clipped to the frame."""
+    colour, marker = curve.style.colour, curve.style.marker
+    axes.plot(*curve.published.T, marker, markersize=3.2, mfc="white", mec=colour, mew=0.8, zorder=4)
+    if curve.diverged:
+        steps, values = np.array([line[-1] for line in curve.diverged]).T
+        axes.plot(steps, np.clip(values, *limits), "x", markersize=4, mec=colour, mew=1, zorder=5, clip_on=False)
 
 
-def _caption(metric: str, found: Sequence[Curve]) -> str:
-    runs = spread([len(curve.lines) for curve in found])
-    single = max(len(curve.lines) for curve in found) == 1
-    what = (
-        "One run" if single else "Mean (line), its pointwise 95 % interval (band, Student's t) and single runs (thin)"
-    )
-    caption = f"{what} of each variant, {runs}; {metric} over the number of updates made."
-    if any(curve.published for curve in found):
-        caption += " Hollow markers: published, one run of its author's."
-    diverged = sum(sum(curve.diverged) for curve in found)
+def _compose_caption(metric: str, curves: Sequence[Curve]) -> str:
+    counts = [len(curve.lines) for curve in curves]
+    content = "One run"
+    if max(counts) > 1:
+        content = "Mean (line), its pointwise 95 % interval (band, Student's t) and single runs (thin lines)"
+    caption = f"{content} of each variant, {drawing.describe_counts(counts)}; {metric} over training steps."
+    if any(len(curve.published) for curve in curves):
+        caption += " Hollow markers: published figures, which are single runs by the original author."
+    diverged = sum(len(curve.diverged) for curve in curves)
     if diverged:
         runs = "a diverged run ends" if diverged == 1 else f"{diverged} diverged runs end"
-        caption += f" Crosses: where {runs}; means are over the others, where there are any."
+        caption += f" Crosses: where {runs}; means are over the other runs, if there are any."
     return caption

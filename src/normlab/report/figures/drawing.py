@@ -1,10 +1,11 @@
-"""What all figures share: their look at the width of a column, the looks of variants, axes, legends, and saving."""
+"""Style, line styles, axes, legends, number formats and saving, shared by all figures."""
 
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, Literal
@@ -23,43 +24,30 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from normlab.report.statistics import Interval
 
 SINGLE = 3.15
-"""Width of a figure of one panel in inches: 80 mm, one column of a paper."""
+"""Width of a figure with one panel in inches: 80 mm, one column of a paper."""
 DOUBLE = 6.5
-"""Width of a figure of several panels in inches: 165 mm."""
+"""Width of a figure with several panels in inches: 165 mm."""
 FONT_SIZE = 7.5
 LARGEST = 1e150
-"""Beyond it, values are left out like infinite ones: their squares and the limits of axes are no longer numbers."""
+"""Values beyond this are left out like infinite ones: their squares and axis limits would overflow."""
 SMALLEST = 1 / LARGEST
-"""What a logarithmic axis starts from, for the same reason."""
+"""Lower bound of logarithmic axes, for the same reason."""
 
+GREY = "#555555"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999933")
-"""Okabe and Ito's, which the colour-blind tell apart; olive in place of their yellow, which is lost on white."""
+"""Colour-blind safe palette of Okabe and Ito, with olive instead of yellow, which is hard to see on white."""
 GREYS = ("#000000", "#777777", "#444444", "#999999")
-"""Of baselines: the first is black."""
+"""Colours of baselines; the first is black."""
 Dashes = Literal["-"] | tuple[float, tuple[float, ...]]
-LINES: tuple[Dashes, ...] = (
-    "-",
-    (0, (5, 1.5)),
-    (0, (1, 1)),
-    (0, (5, 1.5, 1, 1.5)),
-    (0, (2.5, 1)),
-    (0, (5, 1, 1, 1, 1, 1)),
-    (0, (9, 2)),
-    (0, (1, 2.5)),
-)
+_PATTERNS = ((5, 1.5), (1, 1), (5, 1.5, 1, 1.5), (2.5, 1), (5, 1, 1, 1, 1, 1), (9, 2), (1, 2.5))
+DASHES: tuple[Dashes, ...] = ("-", *((0, pattern) for pattern in _PATTERNS))
 MARKERS = "osD^vPX*"
-MOST_COLUMNS = 5
-"""Of a legend."""
+MAX_LEGEND_COLUMNS = 5
 
-STYLE: Mapping[Any, Any] = {  # matplotlib's own type of the keys is a list of them all
-    "font.size": FONT_SIZE,
-    "axes.titlesize": FONT_SIZE,
-    "axes.labelsize": FONT_SIZE,
-    "figure.labelsize": FONT_SIZE,
-    "xtick.labelsize": FONT_SIZE - 0.5,
-    "ytick.labelsize": FONT_SIZE - 0.5,
-    "legend.fontsize": FONT_SIZE,
-    "legend.title_fontsize": FONT_SIZE,
+STYLE: Mapping[Any, Any] = {  # matplotlib types the keys as a list of all literals
+    **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize", "figure.labelsize"), FONT_SIZE),
+    **dict.fromkeys(("legend.fontsize", "legend.title_fontsize"), FONT_SIZE),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), FONT_SIZE - 0.5),
     "legend.frameon": False,
     "legend.handlelength": 2.4,
     "legend.columnspacing": 1.4,
@@ -78,58 +66,57 @@ STYLE: Mapping[Any, Any] = {  # matplotlib's own type of the keys is a list of t
     "xtick.major.size": 2.5,
     "ytick.major.size": 2.5,
     "hatch.linewidth": 0.5,
-    "text.parse_math": False,  # a `$` in the name of a variant is nothing but a dollar
-    "svg.fonttype": "none",  # text that can be found, copied and read aloud
+    "text.parse_math": False,  # a `$` in the name of a variant is a plain dollar sign
+    "svg.fonttype": "none",  # keeps text searchable and accessible
     "svg.hashsalt": "normlab",  # equal data give equal bytes
 }
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What a page says of a figure; its image is `<name>.png` and `<name>.svg`."""
+    """Texts of a figure on a page; its image is `<name>.png` and `<name>.svg`."""
 
     name: str
     title: str
     caption: str
-    """What is shown, over how many runs, and what the intervals are."""
+    """Content of the figure, number of runs and kind of intervals."""
     alternative: str
-    """The numbers in words, for those who do not see the figure."""
+    """The numbers as text, for readers who cannot see the image."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a line is told from others, each of the three enough by itself."""
+class LineStyle:
+    """Colour, dashes and marker of a line, each sufficient to identify it."""
 
     colour: str
-    line: Dashes
+    dashes: Dashes
     marker: str
 
 
-Drawn = tuple[Canvas, Figure]
+Drawing = tuple[Canvas, Figure]
 
 
-def looks(are_baselines: Sequence[bool]) -> list[Look]:
-    """Return a look for each line in turn: baselines are black or grey, all others coloured."""
-    colours, greys, found = 0, 0, []
-    for place, is_baseline in enumerate(are_baselines):
-        colour = GREYS[greys % len(GREYS)] if is_baseline else COLOURS[colours % len(COLOURS)]
-        greys, colours = greys + is_baseline, colours + (not is_baseline)
-        found.append(Look(colour, LINES[place % len(LINES)], MARKERS[place % len(MARKERS)]))
-    return found
+def assign_styles(are_baselines: Sequence[bool]) -> list[LineStyle]:
+    """Return a style for each line: black or grey for baselines, coloured for all others."""
+    greys, colours = cycle(GREYS), cycle(COLOURS)
+    return [
+        LineStyle(next(greys if is_baseline else colours), dashes, marker)
+        for is_baseline, dashes, marker in zip(are_baselines, cycle(DASHES), cycle(MARKERS), strict=False)
+    ]
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """Draw in the report's style for a while, whatever the user's own matplotlibrc says."""
+def use_style() -> Iterator[None]:
+    """Apply the report's style within the context, regardless of the user's matplotlibrc."""
     with matplotlib.rc_context(), warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a box stands for it
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # drawn as a box
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
         yield
 
 
-def canvas(width: float, height: float) -> Canvas:
-    """Return an empty figure of a size in inches."""
+def create_canvas(width: float, height: float) -> Canvas:
+    """Create an empty figure with a size in inches."""
     figure = Canvas(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -139,76 +126,84 @@ def save(figure: Canvas, directory: Path, name: str) -> None:
     """Write `<name>.png` and `<name>.svg`. Raises OSError."""
     directory.mkdir(parents=True, exist_ok=True)
     figure.savefig(directory / f"{name}.png", dpi=200)
-    figure.set_layout_engine("none")  # as found for the first: the second takes half the time
+    figure.set_layout_engine("none")  # reuse the layout of the PNG, which halves the time
     figure.savefig(directory / f"{name}.svg", dpi=200, metadata={"Date": None})
 
 
-def lines_of(text: str, room: float, most: int = 3) -> str:
-    """Return a name as a figure can hold it: on lines of so many inches, and without its middle if too long."""
+def wrap_name(text: str, width: float, max_lines: int = 3) -> str:
+    """Wrap a name to lines of a width in inches, and cut out its middle if it is still too long."""
     text = "".join(character if character.isprintable() else "�" for character in text)
-    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=FONT_SIZE), ismath=False)
-    characters = max(4, int(room * 72 * len(text) / max(width, 1.0)))
-    if len(text) > characters * most:
-        half = characters * most // 2
+    inches = text_to_path.get_text_width_height_descent(text, FontProperties(size=FONT_SIZE), ismath=False)[0] / 72
+    characters = max(4, int(width * len(text) / max(inches, 0.01)))
+    if len(text) > characters * max_lines:
+        half = characters * max_lines // 2
         text = f"{text[: half - 1]}…{text[2 - half :]}"
-    return "\n".join(wrap(text, characters, break_on_hyphens=False)[:most]) or text
+    return "\n".join(wrap(text, characters, break_on_hyphens=False)[:max_lines]) or text
 
 
-def told(value: float) -> str:
-    """Return a number as captions have it, to four significant digits."""
+def format_number(value: float) -> str:
+    """Format a number for captions, with four significant digits."""
     return f"{value:.4g}"
 
 
-def method_of(intervals: Iterable[Interval]) -> str:
-    """Return how intervals were found, `Student's t, BCa bootstrap`; empty where there are none."""
+def describe_numbers(title: str, numbers: Mapping[str, Iterable[float]]) -> str:
+    """Compose an alternative text: `title: label 0.1, 0.2; …`, with `no result` for labels without finite numbers."""
+    texts = []
+    for label, values in numbers.items():
+        known = map(format_number, filter(math.isfinite, values))
+        texts.append(f"{label} {', '.join(known) or 'no result'}")
+    return f"{title}: {'; '.join(texts)}."
+
+
+def describe_methods(intervals: Iterable[Interval]) -> str:
+    """List the methods of finite intervals, such as `Student's t, BCa bootstrap`."""
     methods = {interval.method for interval in intervals if math.isfinite(interval.low)}
     return ", ".join("Student's t" if method == "t" else method for method in sorted(methods, key=str.lower))
 
 
-def spread(numbers: Sequence[int]) -> str:
-    """Return `n = 5`, or `n = 3 to 5`."""
-    low, high = min(numbers), max(numbers)
+def describe_counts(counts: Sequence[int]) -> str:
+    """Return `n = 5` or `n = 3 to 5`."""
+    low, high = min(counts), max(counts)
     return f"n = {low}" if low == high else f"n = {low} to {high}"
 
 
-def legend(figure: Canvas, handles: Sequence[Artist], names: Sequence[str], title: str = "") -> None:
-    """Put a legend above the panels, in as many columns as fit, and make the figure higher by its height."""
+def add_legend(figure: Canvas, handles: Sequence[Artist], names: Sequence[str], title: str = "") -> None:
+    """Add a legend above the panels, with as many columns as fit, and increase the figure's height accordingly."""
     width, height = figure.get_size_inches()
-    labels = [lines_of(name, width - 0.5) for name in names]
-    for columns in range(min(len(labels), MOST_COLUMNS), 0, -1):
-        # Names are put in afterwards: matplotlib hides labels that start with an underscore.
-        shown = figure.legend(handles, ["·"] * len(labels), loc="outside upper center", ncols=columns)
-        for text, label in zip(shown.get_texts(), labels, strict=True):
-            text.set_text(label)
+    labels = [wrap_name(name, width - 0.5) for name in names]
+    for columns in range(min(len(labels), MAX_LEGEND_COLUMNS), 0, -1):
+        legend = figure.legend(handles, ["·"] * len(labels), loc="outside upper center", ncols=columns)
+        for text, label in zip(legend.get_texts(), labels, strict=True):
+            text.set_text(label)  # only now, as matplotlib hides labels that start with an underscore
         if title:
-            shown.set_title(lines_of(title, width - 0.2))
-        extent = shown.get_window_extent().transformed(figure.dpi_scale_trans.inverted())
+            legend.set_title(wrap_name(title, width - 0.2))
+        extent = legend.get_window_extent().transformed(figure.dpi_scale_trans.inverted())
         if extent.width < width - 0.12 or columns == 1:
             break
-        shown.remove()
+        legend.remove()
     figure.set_size_inches(width, height + extent.height)
 
 
-def line_handle(look: Look, marker: str = "") -> Line2D:
-    return Line2D([], [], color=look.colour, linestyle=look.line, marker=marker, markersize=3.2)
+def create_handle(style: LineStyle, marker: str = "") -> Line2D:
+    return Line2D([], [], color=style.colour, linestyle=style.dashes, marker=marker, markersize=3.2)
 
 
-def count_axis(axis: Axis, ticks: int = 5) -> None:
-    """Mark a few whole numbers, such as updates."""
+def set_count_ticks(axis: Axis, ticks: int = 5) -> None:
+    """Label a few whole numbers, such as steps."""
     axis.set_major_locator(MaxNLocator(ticks, integer=True, min_n_ticks=2, steps=[1, 2, 2.5, 5, 10]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: _count(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _format_count(value)))
 
 
-def value_axis(axis: Axis, ticks: int = 6) -> None:
-    """Mark a few numbers, without the offset that matplotlib takes from numbers close to each other."""
+def set_value_ticks(axis: Axis, ticks: int = 6) -> None:
+    """Label a few numbers, without the offset that matplotlib subtracts from numbers close to each other."""
     axis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
     formatter = ScalarFormatter(useOffset=False)
     formatter.set_powerlimits((-3, 5))
     axis.set_major_formatter(formatter)
 
 
-def logarithmic_axis(axis: Axis, low: float, high: float) -> None:
-    """Mark a logarithmic axis that spans low to high, with labels in plain characters."""
+def set_log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Label a logarithmic axis from low to high without math text."""
     decades = math.log10(high / low)
     if decades < 0.7:
         axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
@@ -216,18 +211,17 @@ def logarithmic_axis(axis: Axis, low: float, high: float) -> None:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 1.7 else (1, 3)))
     else:
         axis.set_major_locator(LogLocator(numticks=7))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _format_power(value)))
     axis.set_minor_formatter(NullFormatter())
 
 
-def _count(value: float) -> str:
+def _format_count(value: float) -> str:
     if not math.isclose(value, round(value), abs_tol=1e-6):
-        return ""  # between two whole numbers, where there is but one update
-    text = f"{value:,.0f}" if abs(value) < 1e6 else f"{value / 1e6:,.6g} M"
-    return text.replace("-", "−")
+        return ""  # matplotlib marks fractions around a single step
+    return f"{value:,.0f}" if abs(value) < 1e6 else f"{value / 1e6:,.6g} M"
 
 
-def _plain(value: float) -> str:
+def _format_power(value: float) -> str:
     """Return `0.01` or, far from 1, `10⁻⁵`."""
     if value <= 0 or 1e-3 <= value < 1e5:
         return f"{value:g}"

@@ -1,55 +1,40 @@
-"""Final values: a dot for every seed, with the mean, its interval and the published value beside them."""
+"""Final values: a dot for each seed, with the mean, its interval and the published value."""
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from normlab.report.ablation import Ablation, Variant
-from normlab.report.figures.drawing import (
-    LARGEST,
-    SINGLE,
-    Drawn,
-    Figure,
-    Look,
-    canvas,
-    legend,
-    lines_of,
-    method_of,
-    spread,
-    told,
-    value_axis,
-)
-from normlab.report.figures.selection import Selection, published_value
+from normlab.report.figures import drawing
+from normlab.report.figures.selection import Selection, get_published_value, get_summary
 from normlab.report.statistics import Summary
 
-GREY = "#555555"
-GOLDEN = 0.6180339887
-"""Multiples of it, modulo 1, fill an interval evenly in any number: jitter that is the same every time."""
+GREY = drawing.GREY
+GOLDEN_RATIO = 0.6180339887
+"""Its multiples modulo 1 fill the unit interval evenly for any count, which gives a deterministic jitter."""
 
 
-def finals(ablation: Ablation, selection: Selection) -> Iterator[Drawn]:
-    """Draw each final metric, the one that the report judges by first."""
+def draw_finals(ablation: Ablation, selection: Selection) -> Iterator[drawing.Drawing]:
+    """Draw each final metric, the main metric of the report first."""
     for metric in ablation.metrics:
-        drawn = _draw(metric, selection)
-        if drawn is not None:
-            yield drawn
+        if any(get_summary(variant, metric) for variant in selection.variants):
+            yield _draw(metric, selection)
 
 
-def _draw(metric: str, selection: Selection) -> Drawn | None:
-    summaries = {variant.name: _summary(variant, metric) for variant in selection.variants}
-    known = {name: summary for name, summary in summaries.items() if summary is not None}
-    if not known:
-        return None
-    names = [lines_of(selection.names[variant.name], 1.15) for variant in selection.variants]
+def _draw(metric: str, selection: Selection) -> drawing.Drawing:
+    summaries = {variant.name: get_summary(variant, metric) for variant in selection.variants}
+    known = [summary for summary in summaries.values() if summary is not None]
+    names = [drawing.wrap_name(selection.names[name], 1.15) for name in summaries]
     heights = [max(0.36, 0.13 * (name.count("\n") + 1.4)) for name in names]
-    figure = canvas(SINGLE, sum(heights) + 0.45)
+    figure = drawing.create_canvas(drawing.SINGLE, sum(heights) + 0.45)
     axes = figure.subplots()
     places = np.cumsum([0, *heights])[:-1] + np.array(heights) / 2
     for variant, place in zip(selection.variants, places, strict=True):
-        _row(axes, variant, metric, float(place), selection.looks[variant.name])
+        _draw_row(axes, variant, metric, float(place), selection.styles[variant.name].colour)
     axes.set_yticks(places, names)
     axes.set_ylim(sum(heights), 0)
     axes.tick_params(axis="y", length=0)
@@ -57,72 +42,59 @@ def _draw(metric: str, selection: Selection) -> Drawn | None:
     axes.margins(x=0.04)
     if math.isclose(*axes.get_xlim(), rel_tol=1e-9, abs_tol=1e-12):
         axes.set_xlim(axes.get_xlim()[0] - 0.5, axes.get_xlim()[1] + 0.5)
-    value_axis(axes.xaxis, 6)
-    axes.set_xlabel(lines_of(metric, 2))
-    axes.set_ylabel(lines_of(selection.factors, sum(heights)))
-    has_published = any(math.isfinite(published_value(variant, metric)) for variant in selection.variants)
-    legend(figure, *_key(has_published, any(summary.n > 1 for summary in known.values())))
-    return figure, Figure(
+    drawing.set_value_ticks(axes.xaxis)
+    axes.set_xlabel(drawing.wrap_name(metric, 2))
+    axes.set_ylabel(drawing.wrap_name(selection.factors, sum(heights)))
+    has_published = any(math.isfinite(get_published_value(variant, metric)) for variant in selection.variants)
+    drawing.add_legend(figure, *_create_key(has_published, any(summary.n > 1 for summary in known)))
+    numbers = {name: (s.mean, s.interval.low, s.interval.high) if s else () for name, s in summaries.items()}
+    return figure, drawing.Figure(
         name=f"final_{metric}",
         title=f"Final {metric}",
-        caption=_caption(metric, list(known.values()), has_published) + selection.remark,
-        alternative=f"Final {metric}: {'; '.join(_words(name, summary) for name, summary in summaries.items())}.",
+        caption=_compose_caption(metric, known, has_published) + selection.remark,
+        alternative=drawing.describe_numbers(f"Final {metric}, mean and ends of its 95 % interval", numbers),
     )
 
 
-def _summary(variant: Variant, metric: str) -> Summary | None:
-    cell = variant.cells.get(metric)
-    found = cell.summary if cell else None
-    return found if found is not None and abs(found.mean) < LARGEST else None
-
-
-def _row(axes: Axes, variant: Variant, metric: str, place: float, look: Look) -> None:
-    """Draw runs above the middle of a row, and what sums them up below it."""
-    summary, published = _summary(variant, metric), published_value(variant, metric)
+def _draw_row(axes: Axes, variant: Variant, metric: str, place: float, colour: str) -> None:
+    """Draw the runs above the middle of a row, and mean, interval and published value below it."""
+    summary, published = get_summary(variant, metric), get_published_value(variant, metric)
+    below = place + 0.09
     if summary is None:
         axes.text(
             0.02, place, "no result", transform=axes.get_yaxis_transform(), color=GREY, va="center", style="italic"
         )
     else:
         values = np.array([value for _, value in sorted(variant.values(metric).items())])
-        values = values[np.abs(values) < LARGEST]
-        jitter = (np.arange(len(values)) * GOLDEN + 0.5) % 1 - 0.5
+        jitter = (np.arange(len(values)) * GOLDEN_RATIO + 0.5) % 1 - 0.5
         alpha = max(0.15, min(0.65, 15 / len(values)))
-        axes.scatter(values, place - 0.07 + 0.12 * jitter, s=7, color=look.colour, alpha=alpha, linewidth=0, zorder=3)
-        below, interval = place + 0.09, summary.interval
-        if math.isfinite(interval.low + interval.high) and max(abs(interval.low), abs(interval.high)) < LARGEST:
-            axes.plot([interval.low, interval.high], [below, below], color=look.colour, lw=2.2, alpha=0.45, zorder=2)
-        axes.plot([summary.mean], [below], "|", markersize=6, mew=1.4, color=look.colour, zorder=4)
+        axes.scatter(values, place - 0.07 + 0.12 * jitter, s=7, color=colour, alpha=alpha, linewidth=0, zorder=3)
+        ends = [summary.interval.low, summary.interval.high]
+        axes.plot(ends, [below, below], color=colour, lw=2.2, alpha=0.45, zorder=2)
+        axes.plot([summary.mean], [below], "|", markersize=6, mew=1.4, color=colour, zorder=4)
     if math.isfinite(published):
-        axes.plot([published], [place + 0.09], "D", markersize=3.4, mfc="white", mec=look.colour, mew=0.8, zorder=5)
+        axes.plot([published], [below], "D", markersize=3.4, mfc="white", mec=colour, mew=0.8, zorder=5)
 
 
-def _key(has_published: bool, has_intervals: bool) -> tuple[list[Line2D], list[str]]:
-    dot = Line2D([], [], linestyle="", marker="o", markersize=2.6, color=GREY)
-    mean = Line2D([], [], color=f"{GREY}80", lw=2.2, marker="|", markersize=6, mew=1.4, mec=GREY)
-    handles, names = [dot, mean], ["run", "mean, 95 % interval"]
-    if not has_intervals:
-        mean.set_linestyle("")
-        names[1] = "mean"
+def _create_key(has_published: bool, has_intervals: bool) -> tuple[list[Line2D], list[str]]:
+    """Return handles and names for the legend."""
+    line: Literal["-", ""] = "-" if has_intervals else ""
+    key = {
+        "run": Line2D([], [], linestyle="", marker="o", markersize=2.6, color=GREY),
+        "mean, 95 % interval" if has_intervals else "mean": Line2D(
+            [], [], color=f"{GREY}80", linestyle=line, lw=2.2, marker="|", markersize=6, mew=1.4, mec=GREY
+        ),
+    }
     if has_published:
-        handles.append(Line2D([], [], linestyle="", marker="D", markersize=3.4, mfc="white", mec=GREY, mew=0.8))
-        names.append("published")
-    return handles, names
+        key["published"] = Line2D([], [], linestyle="", marker="D", markersize=3.4, mfc="white", mec=GREY, mew=0.8)
+    return list(key.values()), list(key)
 
 
-def _caption(metric: str, known: Sequence[Summary], has_published: bool) -> str:
-    method = method_of(summary.interval for summary in known)
-    how = f" and its 95 % interval ({method})" if method else ""
-    runs = spread([summary.n for summary in known])
-    caption = f"{metric} at the end of training: a dot for each seed, {runs}; the mean{how}."
+def _compose_caption(metric: str, known: Sequence[Summary], has_published: bool) -> str:
+    methods = drawing.describe_methods(summary.interval for summary in known)
+    interval = f" and its 95 % interval ({methods})" if methods else ""
+    counts = drawing.describe_counts([summary.n for summary in known])
+    caption = f"{metric} at the end of training: a dot for each seed, {counts}; the mean{interval}."
     if has_published:
-        caption += " Diamonds: published, one run of its author's."
+        caption += " Diamonds: published figures, which are single runs by the original author."
     return caption
-
-
-def _words(name: str, summary: Summary | None) -> str:
-    if summary is None:
-        return f"{name} no result"
-    interval = summary.interval
-    width = f", 95 % interval {told(interval.low)} to {told(interval.high)}" if math.isfinite(interval.low) else ""
-    return f"{name} {told(summary.mean)} (n = {summary.n}{width})"

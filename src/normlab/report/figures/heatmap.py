@@ -1,8 +1,9 @@
-"""Two factors at once: the mean of the report's metric for every pair of their values."""
+"""Heat map of the report's metric over two factors."""
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,66 +11,63 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from normlab.report.ablation import Ablation, higher_is_better
-from normlab.report.figures.drawing import (
-    DOUBLE,
-    LARGEST,
-    SINGLE,
-    Drawn,
-    Figure,
-    canvas,
-    lines_of,
-    told,
-)
+from normlab.report.figures import drawing
+from normlab.report.figures.selection import get_summary
 from normlab.report.variants import number
 
-MOST_NUMBERS = 12
-"""Columns up to which cells are wide enough for numbers."""
-MOST_LABELS = 24
-"""Values of a factor that are named along its axis; of more, every second, third, ..."""
+MAX_NUMBERS = 12
+"""Largest number of columns whose cells are wide enough for numbers."""
+MAX_LABELS = 24
+"""Largest number of labels along an axis; of more values, every second, third, ... is labelled."""
 
 Grid = NDArray[np.float64]
 
 
-def heatmap(ablation: Ablation) -> Iterator[Drawn]:
-    """Draw the metric over both factors, where there are exactly two that vary."""
+class Factor(NamedTuple):
+    """A factor and its values: numbers in ascending order, others in the order of the ablation."""
+
+    name: str
+    values: list[str]
+    is_numeric: bool
+
+
+def draw_heatmap(ablation: Ablation) -> Iterator[drawing.Drawing]:
+    """Draw the metric over both factors, if exactly two vary."""
     if len(ablation.factors) != 2:
         return
-    values = {factor: _values(ablation, factor) for factor in ablation.factors}
-    if min(map(len, values.values())) < 2:
-        return
-    # What has numbers, or else more values, lies along the longer side.
-    down, across = sorted(ablation.factors, key=lambda factor: (_is_numeric(values[factor]), len(values[factor])))
-    means, n = _grids(ablation, (down, values[down]), (across, values[across]))
-    if np.isfinite(means).any():
-        yield _draw(ablation.metric, (down, values[down]), (across, values[across]), means, n)
+    # Numbers, or else more values, are on the horizontal axis, which is longer.
+    rows, columns = sorted(
+        (_collect_values(ablation, name) for name in ablation.factors),
+        key=lambda factor: (factor.is_numeric, len(factor.values)),
+    )
+    means, n = _create_grids(ablation, rows, columns)
+    if min(means.shape) > 1 and np.isfinite(means).any():
+        yield _draw(ablation.metric, rows, columns, means, n)
 
 
-def _values(ablation: Ablation, factor: str) -> list[str]:
-    """Return the values of a factor: numbers from small to large, others as the ablation has them."""
-    found = list(dict.fromkeys(variant.label[factor] for variant in ablation.variants if factor in variant.label))
-    return sorted(found, key=lambda value: number(value) or 0.0) if _is_numeric(found) else found
+def _collect_values(ablation: Ablation, name: str) -> Factor:
+    values = list(dict.fromkeys(variant.label[name] for variant in ablation.variants))
+    numbers = {value: parsed for value in values if (parsed := number(value)) is not None and math.isfinite(parsed)}
+    is_numeric = len(numbers) == len(values)
+    return Factor(name, sorted(values, key=numbers.__getitem__) if is_numeric else values, is_numeric)
 
 
-def _is_numeric(values: Sequence[str]) -> bool:
-    return all(math.isfinite(math.nan if (found := number(value)) is None else found) for value in values)
-
-
-def _grids(ablation: Ablation, down: tuple[str, list[str]], across: tuple[str, list[str]]) -> tuple[Grid, Grid]:
-    means = np.full((len(down[1]), len(across[1])), np.nan)
+def _create_grids(ablation: Ablation, rows: Factor, columns: Factor) -> tuple[Grid, Grid]:
+    """Return means and run counts, both (rows, columns), with nan and 0 for pairs without a result."""
+    means = np.full((len(rows.values), len(columns.values)), np.nan)
     n = np.zeros_like(means)
-    rows, columns = ({value: place for place, value in enumerate(values)} for _, values in (down, across))
+    places = [{value: place for place, value in enumerate(factor.values)} for factor in (rows, columns)]
     for variant in ablation.variants:
-        cell = variant.cells.get(ablation.metric)
-        if cell and cell.summary and abs(cell.summary.mean) < LARGEST:
-            place = rows[variant.label[down[0]]], columns[variant.label[across[0]]]
-            means[place], n[place] = cell.summary.mean, cell.summary.n
+        summary = get_summary(variant, ablation.metric)
+        if summary:
+            place = places[0][variant.label[rows.name]], places[1][variant.label[columns.name]]
+            means[place], n[place] = summary.mean, summary.n
     return means, n
 
 
-def _draw(metric: str, down: tuple[str, list[str]], across: tuple[str, list[str]], means: Grid, n: Grid) -> Drawn:
-    rows, columns = means.shape
-    width = SINGLE if columns <= 4 else DOUBLE
-    figure = canvas(width, min(8.5, 0.75 + max(0.3 * rows, 0.9)))
+def _draw(metric: str, rows: Factor, columns: Factor, means: Grid, n: Grid) -> drawing.Drawing:
+    width = drawing.SINGLE if len(columns.values) <= 4 else drawing.DOUBLE
+    figure = drawing.create_canvas(width, min(8.5, 0.75 + max(0.3 * len(rows.values), 0.9)))
     axes = figure.subplots()
     colours = "cividis" if higher_is_better(metric) else "cividis_r"  # bright is good
     low, high = float(np.nanmin(means)), float(np.nanmax(means))
@@ -80,20 +78,26 @@ def _draw(metric: str, down: tuple[str, list[str]], across: tuple[str, list[str]
         cell = Rectangle((column - 0.5, row - 0.5), 1, 1, fc="white", ec="#999999", hatch="/////", linewidth=0)
         axes.add_patch(cell)
     usual = Counter(n[n > 0].astype(int).tolist()).most_common(1)[0][0]
-    if columns <= MOST_NUMBERS and rows <= MOST_LABELS:
-        _numbers(axes, means, n, usual, middle=(low + high) / 2, bright_is_high=higher_is_better(metric))
-    _labels(axes, down, across, width)
-    bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=25, label=lines_of(metric, figure.get_figheight() - 0.4))
-    bar.outline.set_linewidth(0.6)
-    return figure, Figure(
+    if len(columns.values) <= MAX_NUMBERS and len(rows.values) <= MAX_LABELS:
+        _write_numbers(axes, means, n, usual, middle=(low + high) / 2, bright_is_high=higher_is_better(metric))
+    _label_axes(axes, rows, columns, width)
+    label = drawing.wrap_name(metric, figure.get_figheight() - 0.4)
+    figure.colorbar(image, ax=axes, pad=0.02, aspect=25, label=label).outline.set_linewidth(0.6)
+    numbers = {
+        f"{rows.name}={rows.values[row]}, {columns.name}={columns.values[column]}": [float(means[row, column])]
+        for row, column in np.ndindex(means.shape)
+    }
+    return figure, drawing.Figure(
         name=f"heatmap_{metric}",
-        title=f"{metric} by {down[0]} and {across[0]}",
-        caption=_caption(metric, n, usual),
-        alternative=_words(metric, down, across, means),
+        title=f"{metric} by {rows.name} and {columns.name}",
+        caption=f"Mean final {metric} for each pair of values, n = {usual} runs"
+        f"{' unless noted otherwise' if (n[n > 0] != usual).any() else ' each'}; brighter is better."
+        f"{' Hatched: no run finished.' if (n == 0).any() else ''}",
+        alternative=drawing.describe_numbers(f"Mean {metric}", numbers),
     )
 
 
-def _numbers(axes: Axes, means: Grid, n: Grid, usual: int, middle: float, bright_is_high: bool) -> None:
+def _write_numbers(axes: Axes, means: Grid, n: Grid, usual: int, middle: float, bright_is_high: bool) -> None:
     largest = float(np.nanmax(np.abs(means)))
     decimals = max(0, 2 - math.floor(math.log10(largest))) if 1e-3 <= largest < 1e4 else None
     for row, column in np.argwhere(np.isfinite(means)):
@@ -106,32 +110,14 @@ def _numbers(axes: Axes, means: Grid, n: Grid, usual: int, middle: float, bright
         axes.text(column, row, text, ha="center", va="center", color=colour, linespacing=1.05)
 
 
-def _labels(axes: Axes, down: tuple[str, list[str]], across: tuple[str, list[str]], width: float) -> None:
+def _label_axes(axes: Axes, rows: Factor, columns: Factor, width: float) -> None:
     axes.grid(visible=False)
     for side in axes.spines.values():
         side.set_visible(False)
     axes.tick_params(length=0)
-    room = (width - 1.6) / min(len(across[1]), MOST_LABELS) - 0.06
-    for axis, (factor, values), space in ((axes.yaxis, down, 1.0), (axes.xaxis, across, room)):
-        places = range(0, len(values), math.ceil(len(values) / MOST_LABELS))
-        labels = [lines_of(values[place], space, most=2) for place in places]
+    column_width = (width - 1.6) / min(len(columns.values), MAX_LABELS) - 0.06
+    for axis, factor, space in ((axes.yaxis, rows, 1.0), (axes.xaxis, columns, column_width)):
+        places = range(0, len(factor.values), math.ceil(len(factor.values) / MAX_LABELS))
+        labels = [drawing.wrap_name(factor.values[place], space, max_lines=2) for place in places]
         axis.set_ticks(list(places), labels)
-        axis.set_label_text(lines_of(factor, 1.5))
-
-
-def _caption(metric: str, n: Grid, usual: int) -> str:
-    caption = f"Mean final {metric} for each pair of values, n = {usual} runs"
-    caption += (
-        " unless said otherwise; brighter is better." if (n[n > 0] != usual).any() else " each; brighter is better."
-    )
-    return caption + (" Hatched: no run finished." if (n == 0).any() else "")
-
-
-def _words(metric: str, down: tuple[str, list[str]], across: tuple[str, list[str]], means: Grid) -> str:
-    known = [
-        f"{down[0]}={down[1][row]}, {across[0]}={across[1][column]} {told(means[row, column])}"
-        for row, column in np.argwhere(np.isfinite(means))
-    ]
-    if len(known) > 60:
-        return f"Mean {metric} of {len(known)} pairs, from {told(np.nanmin(means))} to {told(np.nanmax(means))}."
-    return f"Mean {metric}: {'; '.join(known)}."
+        axis.set_label_text(drawing.wrap_name(factor.name, 1.5))

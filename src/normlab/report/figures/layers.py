@@ -1,4 +1,4 @@
-"""What one run of each variant has seen at its normalizers."""
+"""Observations at the normalizers of one run of each variant."""
 
 import re
 from collections import Counter
@@ -9,70 +9,92 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normlab.report.ablation import Variant
-from normlab.report.figures.drawing import LARGEST
+from normlab.report.figures import drawing
 from normlab.report.figures.selection import Selection
 from normlab.report.load import NORMALIZER_ROWS, Run, read_metrics
 
-MOST_LAYERS = 4
-MOST_COLUMNS = 4
-"""Variants that stand side by side."""
+MAX_LAYERS = 4
+MAX_COLUMNS = 4
+"""Largest number of variants side by side."""
 
 Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Steps and values."""
 
 
 @dataclass(frozen=True)
-class Watched:
-    """One run, and what it has observed: (block, quantity) → points."""
+class Observations:
+    """One run and its observations: (layer, quantity) → points."""
 
     variant: Variant
     seed: int
     points: dict[tuple[str, str], Points]
 
-    def blocks(self, quantities: Sequence[str]) -> list[str]:
-        """Return the blocks that have any of these quantities, as they follow each other in the network."""
-        return in_order([block for block, quantity in self.points if quantity in quantities])
+    def list_layers(self, quantities: Sequence[str]) -> list[str]:
+        """List the layers with any of these quantities, in network order."""
+        return sort_layers([layer for layer, quantity in self.points if quantity in quantities])
 
 
-def watch(selection: Selection) -> list[Watched]:
-    """Read one run of each variant, the baseline first, then from the best to the worst."""
-    return [Watched(variant, run.record.seed, _points(run)) for variant, run in _like_seeds(selection.ranked)]
+def read_observations(selection: Selection) -> list[Observations]:
+    """Read one run of each variant, the baseline first, then from best to worst."""
+    return [
+        Observations(variant, run.record.seed, _read_points(run)) for variant, run in _choose_runs(selection.ranked)
+    ]
 
 
-def columns_of(watched: Sequence[Watched], quantities: Sequence[str], selection: Selection) -> list[Watched]:
-    """Return the first few that have any of these quantities, in the order of all figures."""
-    found = [each for each in watched if each.blocks(quantities)][:MOST_COLUMNS]
-    names = list(selection.looks)
-    return sorted(found, key=lambda each: names.index(each.variant.name))
+def select_columns(
+    observations: Sequence[Observations], quantities: Sequence[str], selection: Selection
+) -> list[Observations]:
+    """Return the first few runs with any of these quantities, in the order of all figures."""
+    columns = [run for run in observations if run.list_layers(quantities)][:MAX_COLUMNS]
+    return sorted(columns, key=lambda run: selection.variants.index(run.variant))
 
 
-def layers_of(columns: Sequence[Watched], quantities: Sequence[str]) -> list[str]:
-    """Return the first, the last and evenly spaced blocks of all columns."""
-    blocks = in_order([block for each in columns for block in each.blocks(quantities)])
-    places = np.unique(np.linspace(0, len(blocks) - 1, MOST_LAYERS).round().astype(int))
-    return [blocks[place] for place in places]
+def select_layers(columns: Sequence[Observations], quantities: Sequence[str]) -> list[str]:
+    """Return the first, the last and evenly spaced layers of all columns."""
+    layers = sort_layers([layer for run in columns for layer in run.list_layers(quantities)])
+    places = np.unique(np.linspace(0, len(layers) - 1, MAX_LAYERS).round().astype(int))
+    return [layers[place] for place in places]
 
 
-def in_order(blocks: Sequence[str]) -> list[str]:
-    """Return the distinct blocks: parts of the network as they come, and within each by number, 2 before 10."""
-    parts = list(dict.fromkeys(block.partition(".")[0] for block in blocks))
+def sort_layers(layers: Sequence[str]) -> list[str]:
+    """Return the distinct layers: top-level modules in order of appearance, and numbers within each in ascending order.
 
-    def place(block: str) -> tuple[int, list[tuple[int, str]]]:
-        pieces = re.findall(r"([0-9]+)|([^0-9]+)", block)
-        return parts.index(block.partition(".")[0]), [(int(digits or -1), word) for digits, word in pieces]
+    For example, `stages.2` precedes `stages.10`.
+    """
+    modules = list(dict.fromkeys(layer.partition(".")[0] for layer in layers))
 
-    return sorted(dict.fromkeys(blocks), key=place)
+    def sort_key(layer: str) -> tuple[int, list[tuple[int, str]]]:
+        pieces = re.findall(r"([0-9]+)|([^0-9]+)", layer)
+        return modules.index(layer.partition(".")[0]), [(int(digits or -1), word) for digits, word in pieces]
 
-
-def seeds_in_words(columns: Sequence[Watched]) -> str:
-    """Return `seed 0`, or which variant has which."""
-    if len({each.seed for each in columns}) == 1:
-        return f"seed {columns[0].seed}"
-    return ", ".join(f"seed {each.seed} of {each.variant.name}" for each in columns)
+    return sorted(dict.fromkeys(layers), key=sort_key)
 
 
-def _like_seeds(variants: Sequence[Variant]) -> Iterator[tuple[Variant, Run]]:
-    """Yield a finished run of each variant: of the seed that most of them have, the smallest of those."""
+def describe_runs(columns: Sequence[Observations], selection: Selection) -> str:
+    """Name the seeds and, if not all variants are shown, the number of columns."""
+    text = f"seed {columns[0].seed}"
+    if len({run.seed for run in columns}) > 1:
+        text = ", ".join(f"seed {run.seed} of {run.variant.name}" for run in columns)
+    more = f" {len(columns)} of the variants in other figures have a column." if selection.remark else ""
+    return f"One run each, {text}, so there is no interval.{more}"
+
+
+def describe_last_values(
+    title: str, columns: Sequence[Observations], layers: Sequence[str], quantities: Sequence[str]
+) -> str:
+    """Compose an alternative text with the last value of each quantity, for each variant and layer."""
+    numbers = {
+        f"{run.variant.name}, {layer}:": [
+            run.points[layer, quantity][1][-1] for quantity in quantities if (layer, quantity) in run.points
+        ]
+        for run in columns
+        for layer in layers
+    }
+    return drawing.describe_numbers(f"{title} at the last step", numbers)
+
+
+def _choose_runs(variants: Sequence[Variant]) -> Iterator[tuple[Variant, Run]]:
+    """Yield a finished run of each variant, with the seed that most variants share, or the smallest of several."""
     finished = [{run.record.seed: run for run in variant.finished} for variant in variants]
     shared = Counter(seed for runs in finished for seed in runs)
     for variant, runs in zip(variants, finished, strict=True):
@@ -80,16 +102,13 @@ def _like_seeds(variants: Sequence[Variant]) -> Iterator[tuple[Variant, Run]]:
             yield variant, runs[min(runs, key=lambda seed: (-shared[seed], seed))]
 
 
-def _points(run: Run) -> dict[tuple[str, str], Points]:
+def _read_points(run: Run) -> dict[tuple[str, str], Points]:
     rows = read_metrics(run.directory, [])
-    rows = rows[rows["name"].str.startswith(NORMALIZER_ROWS) & (rows["value"].abs() < LARGEST)]
-    rows = rows.drop_duplicates(["name", "step"], keep="last")
-    found = {}
-    for name, own in rows.groupby("name", sort=False):
-        block, _, quantity = str(name).removeprefix(NORMALIZER_ROWS).rpartition("/")
-        ordered = own.sort_values("step", kind="stable")
-        found[block, quantity] = (
-            ordered["step"].to_numpy(dtype=np.float64),
-            ordered["value"].to_numpy(dtype=np.float64),
-        )
-    return found
+    rows = rows[rows["name"].str.startswith(NORMALIZER_ROWS) & (rows["value"].abs() < drawing.LARGEST)]
+    rows = rows.drop_duplicates(["name", "step"], keep="last").sort_values("step", kind="stable")
+    points = {}
+    for name, group in rows.groupby("name", sort=False):
+        layer, _, quantity = str(name).removeprefix(NORMALIZER_ROWS).rpartition("/")
+        steps, values = group[["step", "value"]].to_numpy(dtype=np.float64).T
+        points[layer, quantity] = steps, values
+    return points

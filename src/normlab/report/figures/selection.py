@@ -1,17 +1,21 @@
-"""Which variants figures show, how each looks in all of them, and what was published of it."""
+"""Selection of the variants in figures, their styles and names, and access to their results."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from normlab.report.ablation import Ablation, Variant
-from normlab.report.figures.drawing import LARGEST, Look, looks
+from normlab.report.figures.drawing import LARGEST, LineStyle, assign_styles
 from normlab.report.ranking import ranking, that_fit
+from normlab.report.statistics import Summary
 from normlab.report.variants import Label, name_of
 
-MOST = 8
-"""Variants of one figure: more can no longer be told apart."""
+MAX_VARIANTS = 8
+"""Largest number of variants in a figure that remain distinguishable."""
 
 
 @dataclass(frozen=True)
@@ -19,72 +23,69 @@ class Selection:
     """The variants of all figures, in the order of the ablation."""
 
     variants: list[Variant]
-    looks: Mapping[str, Look]
-    """By the name of the variant."""
+    styles: Mapping[str, LineStyle]
+    """Variant name → line style."""
     ranked: list[Variant]
-    """The same variants, the baseline first, then from the best to the worst."""
+    """The same variants, the baseline first, then from best to worst."""
     names: Mapping[str, str]
-    """What the variants are called in figures: the values of their factors, where it takes long to name these too."""
+    """Variant name → name in figures, which is shorter if the name lists several factors."""
     factors: str
-    """The factors that such names leave out; empty where they do not."""
+    """The factors that shortened names omit; empty if names are not shortened."""
     remark: str
-    """What captions say of variants left out; empty where there are none."""
+    """Sentence for captions about variants left out; empty if all are shown."""
 
 
 def select(ablation: Ablation) -> Selection:
-    """Choose the baseline (the best of several) and the best of all others by the metric of the report."""
-    variants = that_fit(ablation, MOST)
+    """Select the best baseline, and the best of all other variants by the metric of the report."""
+    variants = that_fit(ablation, MAX_VARIANTS)
     places = {variant.name: place for place, variant in enumerate(ranking(ablation, ablation.metric))}
     ranked = sorted(variants, key=lambda variant: places.get(variant.name, len(places)))
     baseline = next((variant for variant in ranked if variant.is_baseline), None)
     ranked.sort(key=lambda variant: variant is not baseline)
-    styles = looks([variant.is_baseline for variant in variants])
-    short, factors = short_names([variant.label for variant in variants])
-    if not factors:
-        short = [variant.name for variant in variants]
+    names = [variant.name for variant in variants]
+    short, factors = shorten_names([variant.label for variant in variants])
+    remark = f" {len(variants)} of {len(ablation.variants)} variants are shown: the baseline and the best by "
     return Selection(
         variants=variants,
-        looks={variant.name: look for variant, look in zip(variants, styles, strict=True)},
+        styles=dict(zip(names, assign_styles([variant.is_baseline for variant in variants]), strict=True)),
         ranked=ranked,
-        names={variant.name: name for variant, name in zip(variants, short, strict=True)},
+        names=dict(zip(names, short if factors else names, strict=True)),
         factors=factors,
-        remark=f" {remark_of(len(variants), len(ablation.variants), ablation.metric)}".rstrip(),
+        remark=f"{remark}{ablation.metric}." if len(variants) < len(ablation.variants) else "",
     )
 
 
-def short_names(labels: Sequence[Label]) -> tuple[list[str], str]:
-    """Return names for labels of the same factors, and the factors where the names do not name them."""
+def shorten_names(labels: Sequence[Label]) -> tuple[list[str], str]:
+    """Return names for labels of the same factors, and the factors if the names omit them."""
     factors = list(labels[0]) if labels else []
     if factors in ([], ["normalizer"]):
         return [name_of(label) for label in labels], ""
     return [", ".join(label.values()) for label in labels], ", ".join(factors)
 
 
-def remark_of(shown: int, total: int, metric: str) -> str:
-    """Return what a caption says where not all variants are shown."""
-    if shown == total:
-        return ""
-    return f"{shown} of {total} variants are shown: the baseline and the best by {metric}."
+def get_summary(variant: Variant, metric: str) -> Summary | None:
+    """Return the summary of a final metric, or None if there is none with a finite mean."""
+    cell = variant.cells.get(metric)
+    return cell.summary if cell and cell.summary and abs(cell.summary.mean) < LARGEST else None
 
 
-def published_value(variant: Variant, metric: str) -> float:
+def get_published_value(variant: Variant, metric: str) -> float:
     """Return a published final value, or nan."""
-    return _number(variant.published.get(metric))
+    return _parse_number(variant.published.get(metric))
 
 
-def published_curve(variant: Variant, metric: str) -> dict[float, float]:
-    """Return the published points of a curve: step → value."""
+def get_published_curve(variant: Variant, metric: str) -> NDArray[np.float64]:
+    """Return the published points of a curve in ascending order: an array (points, 2) of steps and values."""
     curves = variant.published.get("curves")
     points = curves.get(metric) if isinstance(curves, Mapping) else None
-    if not isinstance(points, Mapping):
-        return {}
-    found = {_number(step): _number(value) for step, value in points.items()}  # keys of JSON are texts
-    return {step: found[step] for step in sorted(found) if math.isfinite(step + found[step])}
+    items = points.items() if isinstance(points, Mapping) else ()
+    numbers = sorted((_parse_number(step), _parse_number(value)) for step, value in items)  # keys of JSON are strings
+    return np.array([point for point in numbers if math.isfinite(sum(point))], dtype=np.float64).reshape(-1, 2)
 
 
-def _number(value: Any) -> float:
+def _parse_number(value: Any) -> float:
     try:
-        found = float(value)
+        number = float(value)
     except (TypeError, ValueError, OverflowError):
         return math.nan
-    return found if abs(found) < LARGEST else math.nan
+    return number if abs(number) < LARGEST else math.nan

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from normlab.report.ablation import Ablation, Variant
-from normlab.report.figures.curves import pointwise
+from normlab.report.figures.curves import average_pointwise
 from normlab.report.figures.drawing import LARGEST, Figure
 from normlab.report.markdown import plain
 from normlab.report.ranking import that_fit
@@ -92,7 +92,7 @@ def _points(rows: pd.DataFrame) -> Points:
     points: dict[int, dict[str, float]] = {}
     for name, own in rows.groupby("name", observed=True):
         metric = str(name)
-        steps, mean, half = pointwise(own[["step", "value"]].to_numpy(dtype=np.float64))
+        steps, mean, half = average_pointwise(own[["step", "value"]].to_numpy(dtype=np.float64))
         tags = (metric, *margin_tags(metric))
         # Both ends stand where they are nan too: the page wants mean and ends at the same steps.
         for step, *values in zip(steps, mean, mean, mean - half, mean + half, strict=True):

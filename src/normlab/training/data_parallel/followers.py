@@ -11,7 +11,7 @@ from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined
 
 from normlab.processes.children import exit_with_parent
 from normlab.runs.run import Run
-from normlab.training.data_parallel.group import Group, name_store
+from normlab.training.data_parallel.group import Group
 
 LOCALHOST = "127.0.0.1"
 
@@ -35,7 +35,7 @@ def start_followers(run: Run, train: Callable[[Run], object]) -> Iterator[Group]
     try:
         for child in children:
             child.start()
-        group = Group(0, size, 0, PrefixStore(name_store(run, request=1), store), children)
+        group = Group(0, size, 0, PrefixStore(f"{run.id} 1", store), children)
         with group.connect():
             yield group
     finally:

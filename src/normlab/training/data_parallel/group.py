@@ -32,7 +32,7 @@ SECONDS_TO_EXPLAIN = 2.0
 """How long process 0 looks for the cause if it loses another one: a connection breaks before its process has ended."""
 
 _requests: Counter[str] = Counter()
-"""How often this process was asked for a run, by its id."""
+"""How often a run was requested in this process, by its id: each request has keys of its own in the store."""
 
 
 @dataclass
@@ -138,11 +138,6 @@ def join_group(run: Run) -> Iterator[Group | None]:
         yield group
 
 
-def name_store(run: Run, request: int) -> str:
-    """Return the prefix of the keys of a run in a common store; each request for a run has keys of its own."""
-    return f"{run.id} {request}"
-
-
 def _find_group(run: Run) -> Group | None:
     if not all(os.environ.get(name) for name in VARIABLES):
         return None
@@ -154,7 +149,7 @@ def _find_group(run: Run) -> Group | None:
             f" accelerator=ddp accelerator.processes={size}, or unset {', '.join(VARIABLES)}"
         )
     _requests[run.id] += 1
-    store = PrefixStore(name_store(run, _requests[run.id]), _common_store())
+    store = PrefixStore(f"{run.id} {_requests[run.id]}", _common_store())
     return Group(rank, size, int(os.environ.get("LOCAL_RANK", rank)), store)
 
 
