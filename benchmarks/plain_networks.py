@@ -13,7 +13,7 @@ class ConvolvedAnyway(SameConv2d):
     """Pads and convolves, also where the kernel sees the whole image from its only place."""
 
     def forward(self, inputs: Tensor) -> Tensor:
-        (top, bottom), (left, right) = (self._padding_of(size, axis) for axis, size in enumerate(inputs.shape[2:]))
+        (top, bottom), (left, right) = (self._compute_padding(size, axis) for axis, size in enumerate(inputs.shape[2:]))
         if top == bottom and left == right:
             return functional.conv2d(inputs, self.weight, self.bias, self.stride, (top, left))
         return functional.conv2d(
@@ -25,7 +25,7 @@ class NormalizedByPyTorch(BatchNorm):
     """Takes PyTorch's kernel, however few the channels."""
 
     def normalize_with_batch_statistics(self, inputs: Tensor) -> Tensor:
-        return self._with_pytorchs_kernel(inputs)
+        return self._normalize_with_pytorch_kernel(inputs)
 
 
 def with_channels_outermost(network: nn.Module) -> None:

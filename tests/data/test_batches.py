@@ -10,7 +10,7 @@ from torch import Tensor
 
 from normlab.data import BatchStream, Split
 from normlab.data.batches import Shard
-from normlab.data.preprocessing import unit_interval
+from normlab.data.preprocessing import scale_to_unit
 
 sizes_and_batches = st.integers(1, 40).flatmap(lambda size: st.tuples(st.just(size), st.integers(1, size)))
 quick = settings(deadline=None, max_examples=80)
@@ -23,7 +23,7 @@ def split_of(size: int) -> Split:
 
 
 def stream(size: int, batch_size: int, steps: int = 10, seed: int = 0, name: str = "train") -> BatchStream:
-    return BatchStream(split_of(size), unit_interval, batch_size, steps, seed, name)
+    return BatchStream(split_of(size), scale_to_unit, batch_size, steps, seed, name)
 
 
 def drawn(batches: BatchStream, steps: int) -> list[list[int]]:
@@ -135,7 +135,7 @@ def test_different_names_give_different_orders() -> None:
 
 
 def test_the_name_is_train_unless_given() -> None:
-    unnamed = BatchStream(split_of(40), unit_interval, 8, 10, 0)
+    unnamed = BatchStream(split_of(40), scale_to_unit, 8, 10, 0)
     assert drawn(unnamed, 5) == drawn(stream(40, 8, name="train"), 5)
 
 
@@ -174,7 +174,7 @@ def test_images_and_labels_of_a_batch_belong_together() -> None:
 def test_bytes_stay_in_memory_and_float32_comes_out() -> None:
     split = split_of(13)
     original = split.images.clone()
-    batches = BatchStream(split, unit_interval, 5, 10, 0)
+    batches = BatchStream(split, scale_to_unit, 5, 10, 0)
     images, labels = batches.batch(2)
     assert images.dtype == torch.float32
     assert images.shape == (5, 1, 1, 1)
@@ -189,7 +189,7 @@ def test_only_the_examples_of_the_batch_are_preprocessed() -> None:
 
     def preprocess(images: Tensor) -> Tensor:
         seen.append(images)
-        return -unit_interval(images)
+        return -scale_to_unit(images)
 
     batches = BatchStream(split_of(13), preprocess, 5, 10, 0)
     images, labels = batches.batch(2)

@@ -22,8 +22,8 @@ from normlab.data.preprocessing import (
     Standardize,
     Unit,
     fit_preprocessing,
+    scale_to_unit,
     transform_splits,
-    unit_interval,
 )
 
 KINDS: list[type[Preprocessing]] = [Unit, Center, Standardize, MinMax, PCA, ZCA]
@@ -73,7 +73,7 @@ def close(found: Tensor, expected: Tensor | float, tolerance: float = 1e-9) -> b
 
 def test_the_unit_interval_is_pixels_over_255() -> None:
     images = torch.arange(256).to(torch.uint8)
-    scaled = unit_interval(images)
+    scaled = scale_to_unit(images)
     assert scaled.dtype == torch.float32
     assert torch.equal(scaled, torch.arange(256) / 255)
     assert torch.equal(images, torch.arange(256).to(torch.uint8))

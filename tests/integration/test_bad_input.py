@@ -55,7 +55,7 @@ def test_a_mistake_in_the_config_ends_in_one_message_that_does_not_wait_for_torc
         ),
         (["batch_size=1248"], "batch_size is 1248, but the train split has 1247 examples: choose 1 to 1247"),
         (["model.activation=rely"], "there is no activation 'rely': choose one of relu, sigmoid"),
-        (["normalizer=batch", "normalizer.momentum=3"], "momentum must lie in [0, 1], got 3"),
+        (["normalizer=batch", "normalizer.momentum=3"], "momentum must be in [0, 1], got 3"),
         (["normalizer._target_=torch.nn.Nothing"], "normalizer._target_=torch.nn.Nothing cannot be imported"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

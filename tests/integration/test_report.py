@@ -43,7 +43,7 @@ def test_a_sweep_leaves_a_report_of_all_runs_of_its_experiment_and_a_notebook_ge
     assert {"curves_val_accuracy", "final_val_accuracy", "preprocessing"} <= figures
     assert {"normalizer_inputs", "running_statistics"} <= figures
     page = (report / "index.html").read_text()
-    assert "On a small perceptron batch normalization" in page
+    assert "On a small MLP, batch normalization" in page
     assert all(run.name in page for run in runs("mlp"))
     assert all(f"normlab-rerun outputs/mlp/runs/{run.name}" in page for run in runs("mlp"))
 

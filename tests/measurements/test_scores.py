@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.data.batches import Batch
-from normlab.data.preprocessing import unit_interval
+from normlab.data.preprocessing import scale_to_unit
 from normlab.data.splits import Split
 from normlab.measurements.scores import BATCH_SIZE, Objective, Score, inference_mode, iterate_split, score
 from normlab.models import ConvNet
@@ -25,7 +25,7 @@ def split() -> Split:
 
 
 def in_double_precision(images: Tensor) -> Tensor:
-    return unit_interval(images).double()
+    return scale_to_unit(images).double()
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_inference_mode_takes_no_gradients_and_lets_them_be_taken_afterwards(net
 
 @pytest.mark.parametrize(("size", "sizes"), [(1, [1] * 23), (10, [10, 10, 3]), (23, [23]), (100, [23])])
 def test_passes_yield_the_whole_split_in_its_order(split: Split, size: int, sizes: list[int]) -> None:
-    passes = list(iterate_split(split, unit_interval, size))
+    passes = list(iterate_split(split, scale_to_unit, size))
 
     assert [len(labels) for _, labels in passes] == sizes
     assert torch.equal(torch.cat([images for images, _ in passes]), split.images.float() / 255)
@@ -141,7 +141,7 @@ def test_a_pass_is_as_large_as_the_constant_says() -> None:
     images = torch.zeros(BATCH_SIZE + 1, 1, 1, 1, dtype=torch.uint8)
     split = Split(images, torch.zeros(BATCH_SIZE + 1, dtype=torch.int64))
 
-    assert [len(labels) for _, labels in iterate_split(split, unit_interval)] == [BATCH_SIZE, 1]
+    assert [len(labels) for _, labels in iterate_split(split, scale_to_unit)] == [BATCH_SIZE, 1]
 
 
 def test_a_module_that_was_frozen_in_inference_mode_mode_stays_so() -> None:

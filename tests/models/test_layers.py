@@ -17,9 +17,9 @@ from normlab.models.layers import (
     Block,
     NormalizerFactory,
     SameConv2d,
-    activation_named,
-    convolution_block,
-    dense_block,
+    make_activation,
+    make_convolution_block,
+    make_dense_block,
     named_normalizers,
 )
 from normlab.normalizers import BatchNorm
@@ -133,8 +133,8 @@ def test_a_block_is_linear_map_then_normalizer_then_activation() -> None:
 
 
 def test_a_block_tells_the_normalizer_the_number_of_features_behind_the_linear_map() -> None:
-    dense = dense_block(5, 7, Subtract, "relu")
-    convolution = convolution_block(5, 7, 3, Subtract, "relu", stride=2)
+    dense = make_dense_block(5, 7, Subtract, "relu")
+    convolution = make_convolution_block(5, 7, 3, Subtract, "relu", stride=2)
 
     assert dense.normalizer.num_features == 7
     assert convolution.normalizer.num_features == 7
@@ -143,11 +143,11 @@ def test_a_block_tells_the_normalizer_the_number_of_features_behind_the_linear_m
 
 
 def a_dense_block(normalizer: NormalizerFactory) -> Block:
-    return dense_block(4, 3, normalizer, "relu")
+    return make_dense_block(4, 3, normalizer, "relu")
 
 
 def a_convolution_block(normalizer: NormalizerFactory) -> Block:
-    return convolution_block(4, 3, 3, normalizer, "relu")
+    return make_convolution_block(4, 3, 3, normalizer, "relu")
 
 
 @pytest.mark.parametrize("block", [a_dense_block, a_convolution_block])
@@ -165,7 +165,7 @@ def test_the_linear_map_keeps_its_bias_unless_the_normalizer_says_that_it_cancel
 
 
 def test_centring_does_cancel_a_bias_in_front() -> None:
-    with_bias = dense_block(4, 3, batch_norm_1d, "identity").double()
+    with_bias = make_dense_block(4, 3, batch_norm_1d, "identity").double()
     before = with_bias(drawn(8, 4))
 
     nn.init.constant_(with_bias.linear_map.get_parameter("bias"), 5.0)
@@ -192,19 +192,19 @@ FORMULAS: dict[str, Callable[[float], float]] = {
 def test_every_activation_follows_its_formula(name: str) -> None:
     points = [-3.0, -1.0, -0.1, 0.0, 0.1, 1.0, 3.0]
 
-    values = activation_named(name)(torch.tensor(points, dtype=torch.float64))
+    values = make_activation(name)(torch.tensor(points, dtype=torch.float64))
 
     assert values.tolist() == pytest.approx([FORMULAS[name](x) for x in points], rel=1e-12, abs=1e-15)
 
 
 def test_every_activation_is_a_new_module() -> None:
-    assert activation_named("relu") is not activation_named("relu")
+    assert make_activation("relu") is not make_activation("relu")
 
 
 @pytest.mark.parametrize("name", ["rlu", "ReLU", ""])
 def test_an_unknown_activation_raises_an_error_that_lists_the_names(name: str) -> None:
     with pytest.raises(ValueError, match=f"no activation {name!r}: choose one of {', '.join(ACTIVATIONS)}"):
-        activation_named(name)
+        make_activation(name)
 
 
 @pytest.mark.parametrize("normalizer", [tf_layers, Subtract])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from normlab.config.schema import register_schema
 from normlab.models import MLP, ConvNet, DeepCNN, GlorotUniform, initialize
-from normlab.models.convnet import activated_and_pooled
+from normlab.models.convnet import make_pooled_activation
 from normlab.models.layers import ACTIVATIONS, Block, NormalizerFactory, named_normalizers
 from normlab.normalizers import BatchNorm
 from normlab.randomness import generator
@@ -317,7 +317,7 @@ def test_convolutions_without_channels_or_size_are_refused(wrong: dict[str, Any]
 def test_pooled_values_and_gradients_are_those_of_activations_that_are_pooled(activation: str) -> None:
     images = torch.randn(4, 3, 7, 6, generator=generator(0, "images")).round(decimals=1)  # some are alike
     gradients = []
-    for way in (activated_and_pooled(activation), nn.Sequential(ACTIVATIONS[activation](), nn.MaxPool2d(2))):
+    for way in (make_pooled_activation(activation), nn.Sequential(ACTIVATIONS[activation](), nn.MaxPool2d(2))):
         inputs = images.clone().requires_grad_()
         outputs = way(inputs)
         outputs.square().sum().backward()

@@ -514,9 +514,9 @@ def test_another_number_of_channels_raises_an_error_that_says_how_to_build_the_l
     ("settings", "message"),
     [
         ({"num_features": 0}, "num_features must be at least 1, got 0"),
-        ({"momentum": -0.1}, r"momentum must lie in \[0, 1\], got -0.1: it is the weight of the new batch"),
-        ({"momentum": 1.1}, r"momentum must lie in \[0, 1\], got 1.1"),
-        ({"momentum": math.nan}, r"momentum must lie in \[0, 1\], got nan"),
+        ({"momentum": -0.1}, r"momentum must be in \[0, 1\], got -0.1: it is the weight of the new batch"),
+        ({"momentum": 1.1}, r"momentum must be in \[0, 1\], got 1.1"),
+        ({"momentum": math.nan}, r"momentum must be in \[0, 1\], got nan"),
         ({"eps": -1e-5}, "eps must be a finite number and not negative, got -1e-05"),
         ({"averaged_variance": "sample"}, "averaged_variance must be one of unbiased, biased, fused, got 'sample'"),
         ({"initial_variance": -1.0}, "initial_variance must be a finite number and not negative, got -1.0"),

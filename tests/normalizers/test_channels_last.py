@@ -11,12 +11,12 @@ from torch.func import functional_call, grad, vmap
 from torch.nn import functional
 
 from normlab.normalizers import BatchNorm
-from normlab.normalizers.channels_last import SMALLEST, normalize_rows, suits_rows
+from normlab.normalizers.channels_last import MIN_VALUES, is_faster_as_rows, normalize_rows
 
 ENOUGH = (128, 6, 14, 14)
 
 
-def channels_innermost(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+def draw_channels_last(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
     drawn = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return drawn.to(dtype).contiguous(memory_format=torch.channels_last)
 
@@ -36,12 +36,12 @@ def results(outputs: Tensor, gradient: Tensor, *inputs: Tensor) -> list[Tensor]:
 def test_outputs_statistics_and_gradients_are_those_of_pytorch_for_all_shapes(
     shape: tuple[int, int, int, int], scale: bool, shift: bool, offset: float, seed: int
 ) -> None:
-    inputs = (channels_innermost(*shape, seed=seed) + offset).requires_grad_()
+    inputs = (draw_channels_last(*shape, seed=seed) + offset).requires_grad_()
     weight, bias = (
         torch.randn(shape[1], dtype=torch.float64, requires_grad=True) if wanted else None for wanted in (scale, shift)
     )
     mean, variance = torch.zeros(shape[1]).double(), torch.zeros(shape[1]).double()
-    gradient = channels_innermost(*shape, seed=seed + 1)
+    gradient = draw_channels_last(*shape, seed=seed + 1)
     with_respect_to = [values for values in (inputs, weight, bias) if values is not None]
 
     ours, our_mean, our_variance = normalize_rows(inputs, weight, bias, 1e-3)
@@ -54,7 +54,7 @@ def test_outputs_statistics_and_gradients_are_those_of_pytorch_for_all_shapes(
 
 
 def test_gradients_match_finite_differences() -> None:
-    inputs = channels_innermost(3, 2, 2, 3).requires_grad_()
+    inputs = draw_channels_last(3, 2, 2, 3).requires_grad_()
     weight, bias = (torch.randn(2, dtype=torch.float64, requires_grad=True) for _ in range(2))
 
     def outputs(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def test_gradients_match_finite_differences() -> None:
 
 
 def test_a_second_derivative_is_refused_and_not_wrong() -> None:
-    inputs = channels_innermost(3, 2, 2, 3).requires_grad_()
+    inputs = draw_channels_last(3, 2, 2, 3).requires_grad_()
     (gradient,) = torch.autograd.grad(
         normalize_rows(inputs, None, None, 1e-3)[0].pow(3).sum(), inputs, create_graph=True
     )
@@ -77,9 +77,9 @@ def test_a_second_derivative_is_refused_and_not_wrong() -> None:
 def test_the_layer_takes_the_same_path_of_training_as_with_channels_outermost(averaged_variance: str) -> None:
     layers = [BatchNorm(6, averaged_variance=averaged_variance).double() for _ in range(2)]  # type: ignore[arg-type]
     for seed in range(3):
-        inputs = channels_innermost(*ENOUGH, seed=seed) * 3 + 2
-        assert suits_rows(inputs)
-        assert not suits_rows(inputs.contiguous())
+        inputs = draw_channels_last(*ENOUGH, seed=seed) * 3 + 2
+        assert is_faster_as_rows(inputs)
+        assert not is_faster_as_rows(inputs.contiguous())
         outputs = [layers[0](inputs), layers[1](inputs.contiguous())]
         torch.testing.assert_close(*outputs, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(layers[0].state_dict(), layers[1].state_dict(), rtol=1e-9, atol=1e-9)
@@ -88,7 +88,7 @@ def test_the_layer_takes_the_same_path_of_training_as_with_channels_outermost(av
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16], ids=str)
 def test_half_precision_comes_back_computed_in_single_precision(half: torch.dtype) -> None:
     layer, reference = BatchNorm(6), nn.BatchNorm2d(6).double()
-    inputs = channels_innermost(*ENOUGH, dtype=half)
+    inputs = draw_channels_last(*ENOUGH, dtype=half)
     leaf = inputs.clone().requires_grad_()
     outputs = layer(leaf)
     outputs.sum().backward()
@@ -104,7 +104,7 @@ def test_half_precision_comes_back_computed_in_single_precision(half: torch.dtyp
 
 def test_a_stack_of_layers_under_vmap_has_the_gradients_of_each_alone() -> None:
     layer, members = BatchNorm(6).double(), 2
-    inputs = torch.stack([channels_innermost(*ENOUGH, seed=seed) for seed in range(members)])
+    inputs = torch.stack([draw_channels_last(*ENOUGH, seed=seed) for seed in range(members)])
     weights = torch.rand(members, 6, dtype=torch.float64)
     buffers = {name: torch.stack([value] * members) for name, value in layer.named_buffers()}
     assert layer.bias is not None
@@ -123,14 +123,14 @@ def test_a_stack_of_layers_under_vmap_has_the_gradients_of_each_alone() -> None:
 
 
 def test_only_large_inputs_whose_channels_fill_no_vectors_go_this_way() -> None:
-    assert suits_rows(channels_innermost(*ENOUGH))
+    assert is_faster_as_rows(draw_channels_last(*ENOUGH))
     for too_few_or_well_filled in ((8, 6, 14, 14), (128, 16, 14, 14)):
-        assert not suits_rows(channels_innermost(*too_few_or_well_filled))
-    assert not suits_rows(torch.zeros(SMALLEST, 2))
+        assert not is_faster_as_rows(draw_channels_last(*too_few_or_well_filled))
+    assert not is_faster_as_rows(torch.zeros(MIN_VALUES, 2))
 
 
 def test_the_same_input_gives_the_same_bits() -> None:
-    inputs = channels_innermost(*ENOUGH, dtype=torch.float32)
+    inputs = draw_channels_last(*ENOUGH, dtype=torch.float32)
     found = [normalize_rows(inputs, None, None, 1e-3) for _ in range(3)]
     for one, other in pairwise(found):
         assert all(torch.equal(mine, theirs) for mine, theirs in zip(one, other, strict=True))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from normlab.normalizers import BatchNorm, BatchNormByFormula, statistics_batch, synchronize
+from normlab.normalizers import BatchNorm, BatchNormByFormula, get_statistics_batch, synchronize
 
 from ..two_processes import Together, two_processes
 from .test_batch_norm_laws import Case, knobs
@@ -131,7 +131,7 @@ def test_half_precision_goes_in_and_out_while_the_averages_are_float32(
 
 def test_the_statistics_of_a_block_are_of_the_whole_batch_where_its_normalizer_is_synchronized() -> None:
     network = nn.ModuleDict({"first": nn.ModuleDict({"normalizer": BatchNorm(2)}), "users": nn.BatchNorm1d(2)})
-    assert statistics_batch(network, 64, 1) == {"first": 64, "users": 64}
-    assert statistics_batch(network, 64, 4) == {"first": 16, "users": 16}
+    assert get_statistics_batch(network, 64, 1) == {"first": 64, "users": 64}
+    assert get_statistics_batch(network, 64, 4) == {"first": 16, "users": 16}
     synchronize(network)
-    assert statistics_batch(network, 64, 4) == {"first": 64, "users": 16}
+    assert get_statistics_batch(network, 64, 4) == {"first": 64, "users": 16}

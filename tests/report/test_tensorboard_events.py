@@ -2,7 +2,6 @@
 
 import math
 import os
-import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,19 +17,18 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout  # type: ignore[
 from tensorboard.util.tensor_util import make_ndarray  # type: ignore[import-untyped]
 
 from normlab.report.analysis import analyse
-from normlab.report.figures.drawing import Figure
 from normlab.report.load import load
-from normlab.report.tensorboard.events import LONGEST_SLUG, MOST_VARIANTS, slugs_of, write_events
+from normlab.report.markdown import markdown
+from normlab.report.tensorboard import MOST_VARIANTS, directory_names, write_events
 
 from .made_runs import make_ablation, make_run
 
 MEAN, LOWER, UPPER = (f"variants/val/accuracy/mean{end}" for end in ("", "_lower", "_upper"))
-PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 40, 30)
 
 
-def written(root: Path, *figures: Figure) -> Path:
+def written(root: Path) -> Path:
     """Write the events of all runs below `root`; return the directory of the report."""
-    write_events(analyse(load(root)), figures, root / "report")
+    write_events(analyse(load(root)), root / "report")
     return root / "report"
 
 
@@ -111,7 +109,7 @@ def test_events_have_no_hyperparameters_and_start_a_session(tmp_path: Path) -> N
         assert version.file_version == "brain.Event:2"
         assert (start.step, start.session_log.status) == (0, SessionLog.START)
         plugins = {value.metadata.plugin_data.plugin_name for event in summaries for value in event.summary.value}
-        assert plugins <= {"scalars", "text", "images", "custom_scalars"}
+        assert plugins <= {"scalars", "text", "custom_scalars"}
 
 
 def test_events_written_anew_replace_those_that_a_reader_has(tmp_path: Path) -> None:
@@ -132,51 +130,19 @@ def test_the_same_runs_give_the_same_content(tmp_path: Path) -> None:
     ablation = analyse(load(tmp_path / "e"))
     contents = []
     for place in ("first", "second"):
-        write_events(ablation, [], tmp_path / place)
+        write_events(ablation, tmp_path / place)
         files = sorted((tmp_path / place).rglob("events.*"), key=lambda file: file.parent)
         contents.append([(file.parent.name, file.read_bytes()) for file in files[1:]])
     assert contents[0] == contents[1]
     assert {event.wall_time for event in events_of(tmp_path / "first")} == {1005.0}
 
 
-def test_figures_are_images_with_their_captions(tmp_path: Path) -> None:
-    make_run(tmp_path / "e")
-    pictures = tmp_path / "e" / "report" / "figures"
-    pictures.mkdir(parents=True)
-    (pictures / "finals.png").write_bytes(PNG)
-    (pictures / "broken.png").write_bytes(b"no picture")
-    figures = [Figure(name, "title", "Mean of <b> & tf_nn.", "") for name in ("finals", "broken", "missing")]
-    report = written(tmp_path / "e", *figures)
-    images = {tag: value for tag, value in tensors_of(report).items() if tag.startswith("figures/")}
-    assert {tag: list(value) for tag, value in images.items()} == {"figures/finals": [b"40", b"30", PNG]}
-    (described,) = [
-        value.metadata.summary_description
-        for event in events_of(report)
-        for value in event.summary.value
-        if value.tag == "figures/finals"
-    ]
-    assert described == r"Mean of &lt;b&gt; &amp; tf\_nn."
-
-
-def test_texts_tell_outcome_notes_config_and_environment(tmp_path: Path) -> None:
-    make_run(tmp_path / "e", "none", 0, config={"note": "```"})
+def test_the_text_is_the_table_of_the_report(tmp_path: Path) -> None:
+    make_run(tmp_path / "e", "none", 0)
     make_run(tmp_path / "e", "<b>x|y</b>", 0, accuracy=0.9)
-    report = written(tmp_path / "e")
-    told = text_of(report, "report")
-    assert told.startswith(r"**&lt;b&gt;x\|y&lt;/b&gt; has the best val/accuracy: 0.9000")
-    assert r"- &lt;b&gt;x\|y&lt;/b&gt;: one run finished" in told
-    config, environment = (text_of(report / "variants" / "none", f"variant/{tag}") for tag in ("config", "environment"))
-    assert config.startswith("````yaml\nsteps: 100\n")
-    assert config.endswith("\n````")
-    assert "seed" not in config
-    assert "| device | cpu |" in environment
-
-
-def test_the_table_of_the_report_takes_the_place_of_the_outcome(tmp_path: Path) -> None:
-    make_run(tmp_path / "e", "none")
-    (tmp_path / "e" / "report").mkdir()
-    (tmp_path / "e" / "report" / "table.md").write_text("# e\n\n| a |\n|---|\n| 1 |\n")
-    assert text_of(written(tmp_path / "e"), "report").startswith("# e\n\n| a |\n|---|\n| 1 |\n\n## Curves\n")
+    text = text_of(written(tmp_path / "e"), "report")
+    assert text.startswith(markdown(analyse(load(tmp_path / "e"))))
+    assert r"&lt;b&gt;x\|y&lt;/b&gt;" in text
 
 
 def test_of_too_many_variants_the_baseline_and_the_best_have_curves(tmp_path: Path) -> None:
@@ -212,15 +178,14 @@ def test_odd_data_never_stop_a_report(tmp_path: Path) -> None:
     for number, _ in enumerate(odd_data(tmp_path / "e")):
         report = tmp_path / f"report{number}"
         ablation = analyse(load(tmp_path / "e"))
-        write_events(ablation, [], report)
+        write_events(ablation, report)
         assert "report" in tensors_of(report)
         runs = list((report / "variants").glob("*"))
         assert len(runs) == len(ablation.variants)
-        assert all("variant/config" in tensors_of(run) for run in runs)
 
 
 @pytest.mark.parametrize(
-    ("name", "slug"),
+    ("name", "directory"),
     [
         ("tf_nn", "tf_nn"),
         ("normalizer=tf_nn, optimizer.lr=0.1", "normalizer=tf_nn,optimizer.lr=0.1"),
@@ -229,22 +194,22 @@ def test_odd_data_never_stop_a_report(tmp_path: Path) -> None:
         ("β=½", "β=½"),
     ],
 )
-def test_slugs_stay_readable(name: str, slug: str) -> None:
-    assert slugs_of([name]) == [slug]
+def test_directory_names_of_variants_stay_readable(name: str, directory: str) -> None:
+    assert directory_names([name]) == [directory]
 
 
-def test_ten_and_more_slugs_are_numbered() -> None:
-    slugs = slugs_of([f"v{number}" for number in reversed(range(12))])
-    assert slugs[0] == "01_v11"
-    assert slugs == sorted(slugs)
+def test_ten_and_more_directory_names_are_numbered() -> None:
+    names = directory_names([f"v{number}" for number in reversed(range(12))])
+    assert names[0] == "01_v11"
+    assert names == sorted(names)
 
 
 @given(names=st.lists(st.text(), unique=True, max_size=12))
 @settings(max_examples=200, deadline=None)
-def test_slugs_are_distinct_names_of_directories(names: list[str]) -> None:
-    slugs = slugs_of([*names, "x" * 500, "X" * 500])
-    assert len({slug.casefold() for slug in slugs}) == len(slugs)
-    for slug in slugs:
-        assert Path(slug).name == slug
-        assert not slug.startswith(".")
-        assert 0 < len(slug.encode()) <= LONGEST_SLUG
+def test_directory_names_are_distinct_and_safe(names: list[str]) -> None:
+    found = directory_names([*names, "x" * 500, "X" * 500])
+    assert len({name.casefold() for name in found}) == len(found)
+    for name in found:
+        assert Path(name).name == name
+        assert not name.startswith(".")
+        assert 0 < len(name.encode()) <= 255

@@ -59,5 +59,5 @@ def test_every_variant_is_built_once_and_each_preprocessing_fitted_once() -> Non
 
 
 def test_a_mistake_in_one_variant_shows_though_another_shares_its_data() -> None:
-    with pytest.raises(ConfigurationError, match="momentum must lie in"):
+    with pytest.raises(ConfigurationError, match="momentum must be in"):
         check([planned(), planned("normalizer=batch", "normalizer.momentum=2")])

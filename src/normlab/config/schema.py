@@ -1,4 +1,4 @@
-"""What a config may hold: every top-level key with its type and default."""
+"""Schema of a config: every top-level key with its type and default."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,24 +9,24 @@ from omegaconf import MISSING
 
 @dataclass
 class Observation:
-    """When something is measured during training, counted in updates made."""
+    """Schedule of a measurement during training, in steps."""
 
     first: int = MISSING
     every: int = MISSING
-    unless: str | None = None  # another observation that is taken instead where both are due
+    unless: str | None = None  # skipped if this other observation is due too
 
 
 @dataclass
 class FinalEvaluation:
-    """What is measured after the last update."""
+    """Measurements after the last step."""
 
     splits: list[str] = field(default_factory=lambda: ["train", "val", "test"])
-    one_by_one: int = 100  # the first so many test images are also scored each by itself
+    one_by_one: int = 100  # number of test images that are also scored at batch size 1
 
 
 @dataclass
 class Accelerator:
-    """Where and how the arithmetic is done."""
+    """Device, precision and processes of a run."""
 
     kind: str = "auto"
     threads: int | None = 1
@@ -39,18 +39,18 @@ class Accelerator:
 
 @dataclass
 class Report:
-    """What the report of an experiment says of it, and judges its runs by."""
+    """Description of an experiment in its report, and the criteria for its runs."""
 
-    claim: str = ""  # what the experiment shows, in words
-    source: str = ""  # where its set-up and published figures come from
-    baseline: str | None = None  # what variants are compared with: a normalizer, or KEY=VALUE; null: none
-    metric: str | None = None  # final metric that is judged; null: val/accuracy
-    threshold: float | None = None  # value of it at which a run counts as a success
+    claim: str = ""  # statement that the experiment supports
+    source: str = ""  # origin of its setup and published figures
+    baseline: str | None = None  # variant to compare with: a normalizer or KEY=VALUE; null: none
+    metric: str | None = None  # final metric to compare; null: val/accuracy
+    threshold: float | None = None  # value of the metric from which a run counts as a success
 
 
 @dataclass
 class Config:
-    """Every top-level key. A group without a type of its own holds a `_target_` and what it is called with."""
+    """Every top-level key. A group of type dict holds a `_target_` and its arguments."""
 
     seed: int = 0
     steps: int = MISSING
@@ -60,22 +60,22 @@ class Config:
     model: dict[str, Any] = MISSING
     normalizer: dict[str, Any] = MISSING
     initializer: dict[str, Any] = MISSING
-    convolution_initializer: Any = None  # null: as `initializer`; a dict type would resolve it before Hydra can
-    by_normalizer: dict[str, Any] = field(default_factory=dict)  # a table to look things up in, by normalizer
+    convolution_initializer: Any = None  # null: as `initializer`; dict would be resolved too early
+    by_normalizer: dict[str, Any] = field(default_factory=dict)  # lookup table for interpolations, by normalizer
     objective: dict[str, Any] = MISSING
     optimizer: dict[str, Any] = MISSING
     accelerator: Accelerator = field(default_factory=Accelerator)
-    sync_statistics: bool = True  # of the processes of one run
+    sync_statistics: bool = True  # over the processes of a run
     observe: dict[str, Observation | None] = field(default_factory=dict)
     evaluate: FinalEvaluation = field(default_factory=FinalEvaluation)
     report: Report = field(default_factory=Report)
     published: dict[str, Any] = field(default_factory=dict)  # published figures, by normalizer
     trainer: dict[str, Any] = field(default_factory=dict)  # further arguments of Lightning's Trainer
-    callbacks: dict[str, Any] = field(default_factory=dict)  # callbacks of the user's own, by a name
+    callbacks: dict[str, Any] = field(default_factory=dict)  # user-defined callbacks, by name
     output_root: str = "outputs"
-    force: bool = False  # make a finished run anew; its directory is moved aside
+    force: bool = False  # rerun a finished run; its directory is moved aside
 
 
 def register_schema() -> None:
-    """Make the schema known to Hydra under the name that the primary config lists first."""
+    """Register the schema with Hydra under the name that `config.yaml` lists first."""
     ConfigStore.instance().store(name="schema", node=Config)

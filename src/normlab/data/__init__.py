@@ -1,4 +1,4 @@
-"""Image data held in memory: sources, preprocessing and the step-indexed stream of batches."""
+"""Image data in memory: sources, preprocessing and the step-indexed stream of batches."""
 
 from normlab.data.batches import BatchStream
 from normlab.data.digits import digits

@@ -1,4 +1,4 @@
-"""The stream of batches: the batch of step s is a pure function of (seed, s)."""
+"""Stream of batches: the batch of step s is a pure function of (seed, s)."""
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -22,18 +22,18 @@ class Shard(NamedTuple):
 
 
 class BatchStream:
-    """Batches drawn as `next_batch` of TensorFlow's tutorial reader draws them.
+    """Batches drawn as by `next_batch` of TensorFlow's MNIST tutorial reader.
 
-    Each epoch is a fresh shuffle; the batch that crosses the end of an epoch takes the rest of the old
-    shuffle and the start of the new one, so every batch has `batch_size` examples.
+    Each epoch is a new shuffle. The batch that crosses the end of an epoch combines the rest of one shuffle with
+    the start of the next, so every batch has `batch_size` examples.
 
     Args:
         split: images and labels, on the device of the batches.
         preprocess: from uint8 images to the inputs of the network.
         batch_size: examples per batch, at most the size of the split.
-        steps: how many batches iterating yields.
+        steps: number of batches that iteration yields.
         seed: seed of the run.
-        name: name of the random stream, "train" for the training batches.
+        name: name of the random stream.
 
     Raises:
         ValueError: batch_size is larger than the split.
@@ -57,7 +57,7 @@ class BatchStream:
         self.preprocess = preprocess
         self.batch_size = batch_size
         self.steps = steps
-        # One crossing batch needs two shuffles; keeping both makes a step cost an index, not a shuffle.
+        # A batch that crosses an epoch needs two shuffles; caching both spares a shuffle per step.
         self.shuffle = lru_cache(maxsize=2)(
             lambda epoch: torch.randperm(len(split.labels), generator=generator(seed, f"{name}/epoch {epoch}")).to(
                 split.labels.device
@@ -65,13 +65,13 @@ class BatchStream:
         )
 
     def indices(self, step: int, shard: Shard | None = None) -> Tensor:
-        """Return the positions (B,) in the split of the examples in the batch of `step`, or of a shard of it."""
+        """Return the positions (B,) in the split of the batch of `step`, or of a shard of it."""
         size = len(self.split.labels)
         epoch, start = divmod(step * self.batch_size, size)
-        found = self.shuffle(epoch)[start : start + self.batch_size]
-        if len(found) < self.batch_size:
-            found = torch.cat([found, self.shuffle(epoch + 1)[: self.batch_size - len(found)]])
-        return found if shard is None else found.view(shard.world_size, -1)[shard.rank]
+        indices = self.shuffle(epoch)[start : start + self.batch_size]
+        if len(indices) < self.batch_size:
+            indices = torch.cat([indices, self.shuffle(epoch + 1)[: self.batch_size - len(indices)]])
+        return indices if shard is None else indices.view(shard.world_size, -1)[shard.rank]
 
     def examples(self, indices: Tensor) -> Batch:
         """Return the preprocessed images (…, C, H, W) and the labels (…) at positions (…) in the split."""

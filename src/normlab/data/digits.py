@@ -1,4 +1,4 @@
-"""The 1,797 scanned digits that ship inside scikit-learn: real data that need no network."""
+"""The 1,797 scanned digits shipped with scikit-learn: real data without a download."""
 
 import torch
 from torch.nn.functional import interpolate
@@ -15,10 +15,10 @@ BRIGHTEST = 16
 def digits() -> Splits:
     """Return scikit-learn's digits (a part of the UCI Optical Recognition set), resized from 8×8 to 28×28.
 
-    The file goes from writer to writer, so it is shuffled, always in the same way: then the first 250 validate, the
-    last 300 test, and the 1,247 between them train.
+    The file is ordered by writer, so it is shuffled with a fixed seed. The first 250 images are for validation, the
+    last 300 for testing and the 1,247 in between for training.
     """
-    from sklearn.datasets import load_digits  # slow to import, and needed here alone
+    from sklearn.datasets import load_digits  # slow to import
 
     bunch = load_digits()
     order = torch.randperm(len(bunch.images), generator=generator(0, "digits"))

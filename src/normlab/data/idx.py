@@ -1,4 +1,4 @@
-"""The IDX format of the original MNIST files: a header of sizes, then one unsigned byte per pixel or label."""
+"""IDX format of the original MNIST files: a header of sizes, then one unsigned byte per pixel or label."""
 
 import math
 
@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 
 
 def parse_idx(content: bytes) -> NDArray[np.uint8]:
-    """Return the array in the bytes of an IDX file of unsigned bytes.
+    """Parse the content of an IDX file of unsigned bytes.
 
     Layout: two zero bytes, the type (0x08, unsigned byte), the number of dimensions, each size as a
     big-endian 32-bit integer, then the values in row-major order (http://yann.lecun.com/exdb/mnist).
-    The sizes are compared with what is there before anything of that size is made.
+    The announced sizes are checked before any memory is allocated.
 
-    Raises ValueError where the content is no IDX file of unsigned bytes, or longer or shorter than it claims.
+    Raises:
+        ValueError: the content is not an IDX file of unsigned bytes, or its length does not match its header.
     """
     if len(content) < 4 or content[:3] != b"\x00\x00\x08":
         raise ValueError(f"not an IDX file of unsigned bytes: it starts with {content[:4].hex(' ') or 'nothing'}")

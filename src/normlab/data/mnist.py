@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: found on disk or downloaded, and checked by SHA-256 before use."""
+"""MNIST and Fashion-MNIST: read from disk or downloaded, and verified by SHA-256."""
 
 import contextlib
 import gzip
@@ -19,13 +19,13 @@ from normlab.data.splits import Split, Splits
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 VALIDATION_IMAGES = 5_000
-"""Of the 60,000 training images the first 5,000 validate, as in TensorFlow's tutorial reader."""
+"""The first 5,000 of the 60,000 training images are for validation, as in TensorFlow's tutorial reader."""
 
 DOWNLOAD_TIMEOUT_SECONDS = 20
 
 
 class DataError(Exception):
-    """Data that are missing or not what they should be; the message says where and what to do."""
+    """Missing or corrupt data; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Dataset:
     name: str
     mirrors: tuple[str, ...]
     digests: Mapping[str, str] = field(compare=False)
-    """SHA-256 of each file as published, gzipped (`NAME.gz`), and of its content (`NAME`)."""
+    """SHA-256 of each gzipped file (`NAME.gz`) and of its content (`NAME`)."""
 
 
 def _read_digests(dataset: str) -> dict[str, str]:
-    """Return the digests of a data set, which `sha256sums.txt` holds in the format of sha256sum(1)."""
+    """Read the digests of a data set from `sha256sums.txt`, which is in the format of sha256sum(1)."""
     lines = (resources.files("normlab.data") / "sha256sums.txt").read_text().splitlines()
     digests = {path: digest for digest, path in (line.split() for line in lines)}
     return {file.partition("/")[2]: digest for file, digest in digests.items() if file.startswith(f"{dataset}/")}
@@ -63,21 +63,23 @@ FASHION_MNIST = Dataset(
 def mnist(root: str | Path) -> Splits:
     """Return MNIST (LeCun et al., 1998): 55,000 training, 5,000 validation and 10,000 test images of 28×28.
 
-    The four original files are looked for in `<root>/mnist/`, gzipped or not, and downloaded there if missing. Raises
-    DataError if they can be neither found nor downloaded, or differ from what was published.
+    The four original files are read from `<root>/mnist/`, gzipped or not, and downloaded there if missing.
+
+    Raises:
+        DataError: a file is missing and cannot be downloaded, or differs from the original.
     """
     return _load_or_reuse(MNIST, Path(root).expanduser() / MNIST.name)
 
 
 def fashion_mnist(root: str | Path) -> Splits:
-    """Return Fashion-MNIST (Xiao et al., 2017, arXiv:1708.07747), in the sizes and under the rules of `mnist`."""
+    """Return Fashion-MNIST (Xiao et al., 2017, arXiv:1708.07747), with the sizes, files and errors of `mnist`."""
     return _load_or_reuse(FASHION_MNIST, Path(root).expanduser() / FASHION_MNIST.name)
 
 
 def _load_or_reuse(dataset: Dataset, directory: Path) -> Splits:
-    """Load a data set, or reuse the latest one if its files are the same: a worker trains run after run."""
-    found = (path.stat() for name in FILES for path in sorted(directory.glob(f"{name}*")))
-    key = tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in found)
+    """Load a data set, or reuse the latest one if its files are unchanged: a worker trains many runs."""
+    stats = (path.stat() for name in FILES for path in sorted(directory.glob(f"{name}*")))
+    key = tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in stats)
     return _load_once(dataset, directory, key)
 
 
@@ -87,7 +89,7 @@ def _load_once(dataset: Dataset, directory: Path, files: tuple[tuple[int, int, i
 
 
 def load(dataset: Dataset, directory: Path) -> Splits:
-    """Read the four files of `dataset` in `directory`, downloading what is missing, and split them."""
+    """Read the four files of `dataset` in `directory`, download missing ones, and split the images."""
     train_images, train_labels, test_images, test_labels = (
         torch.from_numpy(parse_idx(_read(dataset, name, directory)).copy()) for name in FILES
     )
@@ -100,7 +102,7 @@ def load(dataset: Dataset, directory: Path) -> Splits:
 
 
 def _read(dataset: Dataset, name: str, directory: Path) -> bytes:
-    """Return the checked, unpacked content of one file."""
+    """Return the verified and unpacked content of one file."""
     plain, gzipped = directory / name, directory / f"{name}.gz"
     if plain.is_file():
         return _check(plain, dataset.digests[plain.name])
@@ -114,11 +116,11 @@ def _check(path: Path, expected: str) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != expected:
         raise DataError(
             f"{path} ({len(content)} bytes) is truncated, corrupt or another file:\n"
-            f"  SHA-256 found    {found}\n"
+            f"  SHA-256 found    {digest}\n"
             f"  SHA-256 expected {expected}\n"
             "Nothing was changed. Move the file away to download it again, or put the right one in its place."
         )
@@ -126,8 +128,8 @@ def _check(path: Path, expected: str) -> bytes:
 
 
 def _download(dataset: Dataset, file: Path) -> None:
-    """Download one file from the first mirror that has it; pooch checks it and moves it into place in one step."""
-    pooch.get_logger().setLevel("WARNING")  # the error below lists what was tried
+    """Download one file from the first mirror that has it; pooch verifies it and moves it into place atomically."""
+    pooch.get_logger().setLevel("WARNING")  # the error below lists all attempts
     failures = []
     for mirror in dataset.mirrors:
         downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=DOWNLOAD_TIMEOUT_SECONDS)
@@ -135,7 +137,7 @@ def _download(dataset: Dataset, file: Path) -> None:
         try:
             pooch.retrieve(mirror + file.name, digest, fname=file.name, path=file.parent, downloader=downloader)
             return
-        except Exception as error:  # whatever fails at one mirror (DNS, TLS, HTTP, checksum, disk), the next is tried
+        except Exception as error:  # after any failure (DNS, TLS, HTTP, checksum, disk), try the next mirror
             failures.append(f"  {mirror}{file.name}\n    {type(error).__name__}: {_shorten(error)}")
     with contextlib.suppress(OSError):
         file.parent.rmdir()  # pooch created it; it stays if it holds anything

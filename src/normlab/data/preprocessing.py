@@ -1,8 +1,8 @@
 """Input preprocessing: centring, standardizing, rescaling, PCA and whitening, each with its exact inverse.
 
-Statistics come from the training split alone. Each class works on float features (N, …) of any shape after
-the first axis; a feature is one position of that shape (one pixel). Statistics are taken in float64 and kept
-in the type and on the device of the features they were fitted to.
+Each class takes float features (N, …) of any shape; a feature is one position after the first axis (one pixel).
+Statistics come from the training split only. They are computed in float64 and kept in the type and on the device
+of the features.
 """
 
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from torch import Tensor
 from normlab.data.splits import Split, Splits
 
 
-def unit_interval(images: Tensor) -> Tensor:
-    """Return uint8 pixels 0–255 as float32 in [0, 1]: what all preprocessing starts from."""
+def scale_to_unit(images: Tensor) -> Tensor:
+    """Convert uint8 pixels 0–255 to float32 in [0, 1], the input of every preprocessing."""
     return images / 255.0
 
 
 class Unit:
-    """Pixels in [0, 1] as they are."""
+    """Pixels in [0, 1], unchanged."""
 
     def fit(self, features: Tensor) -> "Unit":
         return self
@@ -32,7 +32,7 @@ class Unit:
 
 
 class _Elementwise:
-    """(x − offset) / scale for each feature by itself; a subclass says what offset and scale are."""
+    """(x − offset) / scale per feature; subclasses fit offset and scale."""
 
     offset: Tensor
     scale: Tensor
@@ -45,7 +45,7 @@ class _Elementwise:
 
 
 class Center(_Elementwise):
-    """x − mean, for each feature."""
+    """x − mean per feature."""
 
     def fit(self, features: Tensor) -> "Center":
         self.offset = features.double().mean(dim=0).to(features)
@@ -54,18 +54,18 @@ class Center(_Elementwise):
 
 
 class Standardize(_Elementwise):
-    """(x − mean) / standard deviation, for each feature; one that never varies is centred alone."""
+    """(x − mean) / standard deviation per feature; constant features are only centred."""
 
     def fit(self, features: Tensor) -> "Standardize":
         variance, mean = torch.var_mean(features.double(), dim=0, correction=0)
-        never_varies = features.amin(dim=0) == features.amax(dim=0)
+        constant = features.amin(dim=0) == features.amax(dim=0)
         self.offset = mean.to(features)
-        self.scale = variance.sqrt().masked_fill(never_varies, 1.0).to(features)
+        self.scale = variance.sqrt().masked_fill(constant, 1.0).to(features)
         return self
 
 
 class MinMax(_Elementwise):
-    """Each feature rescaled so that its training values span [−1, 1]; one that never varies becomes 0."""
+    """Each feature rescaled to [−1, 1] by its training minimum and maximum; constant features become 0."""
 
     def fit(self, features: Tensor) -> "MinMax":
         smallest, largest = features.amin(dim=0).double(), features.amax(dim=0).double()
@@ -75,16 +75,16 @@ class MinMax(_Elementwise):
 
 
 class Rotation:
-    """x' = (x − mean) · forward, over flattened features; a subclass says what the matrix and its inverse are."""
+    """(x − mean) · forward on flattened features; subclasses fit the matrix and its inverse."""
 
     mean: Tensor
     forward: Tensor
     backward: Tensor
 
-    def principal_axes(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Keep the mean; return the variances (D,), largest first, and the axes (D, D) as columns.
+    def fit_principal_axes(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Fit the mean; return the variances (D,), largest first, and the axes (D, D) as columns.
 
-        A variance that is nothing but the rounding of the mean or of the decomposition is returned as 0.
+        Variances within the rounding error of the mean or of the decomposition are returned as 0.
         """
         flat = features.flatten(start_dim=1).double()
         mean = flat.mean(dim=0)
@@ -102,10 +102,10 @@ class Rotation:
 
 
 class PCA(Rotation):
-    """Centred features turned onto their principal axes, largest variance first; none is dropped."""
+    """Centred features rotated onto all principal axes, largest variance first."""
 
     def fit(self, features: Tensor) -> "PCA":
-        _, axes = self.principal_axes(features)
+        _, axes = self.fit_principal_axes(features)
         self.forward, self.backward = axes.to(features), axes.T.to(features)
         return self
 
@@ -114,8 +114,8 @@ class ZCA(Rotation):
     """Whitening that stays closest to the input (Bell and Sejnowski, 1997): axes · (variances + eps)^−½ · axesᵀ.
 
     Args:
-        eps: variance added before the division, in squared units of the features, so that directions
-            which hardly vary are not blown up. A direction that never varies is left as it is.
+        eps: added to the variances, in squared units of the features, so that directions of small variance are
+            not amplified. Directions of zero variance are left unchanged.
     """
 
     def __init__(self, eps: float = 1e-5) -> None:
@@ -124,7 +124,7 @@ class ZCA(Rotation):
         self.eps = eps
 
     def fit(self, features: Tensor) -> "ZCA":
-        variances, axes = self.principal_axes(features)
+        variances, axes = self.fit_principal_axes(features)
         deviations = (variances + self.eps).sqrt().masked_fill(variances == 0, 1.0)
         self.forward = (axes / deviations @ axes.T).to(features)
         self.backward = (axes * deviations @ axes.T).to(features)
@@ -138,15 +138,15 @@ Preprocessing = Unit | Center | Standardize | MinMax | PCA | ZCA
 
 
 def fit_preprocessing(preprocessing: Preprocessing, train: Split) -> Preprocess:
-    """Fit to the training split; return the function from uint8 images to the inputs of the network."""
+    """Fit to the training split and return the function from uint8 images to network inputs."""
     if isinstance(preprocessing, Unit):
-        return unit_interval  # nothing to fit, so the whole split need not be converted to floating-point
-    preprocessing.fit(unit_interval(train.images))
-    return lambda images: preprocessing.transform(unit_interval(images))
+        return scale_to_unit  # nothing to fit, so the split need not be converted to floating point
+    preprocessing.fit(scale_to_unit(train.images))
+    return lambda images: preprocessing.transform(scale_to_unit(images))
 
 
 def transform_splits(splits: Splits, preprocess: Preprocess, size: int = 1_000) -> Splits:
-    """Replace the uint8 images of the splits by the inputs of the network, preprocessed `size` at a time."""
+    """Replace uint8 images by network inputs, preprocessing `size` images at a time."""
     return Splits(
         *(
             Split(torch.cat([preprocess(images) for images in torch.split(split.images, size)]), split.labels)

@@ -1,4 +1,4 @@
-"""What a data source returns: three splits of images and labels, as tensors in memory."""
+"""Result of a data source: three splits of images and labels, as tensors in memory."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -23,10 +23,10 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class Splits:
-    """The training, validation and test images of one data set.
+    """Training, validation and test images of a data set.
 
-    A data source of your own may return any object with these three attributes, each a pair
-    (images, labels) of tensors or NumPy arrays: `Splits.of` checks and converts it.
+    A custom data source may return any object with these three attributes, each a pair (images, labels) of
+    tensors or NumPy arrays; `Splits.of` validates and converts it.
     """
 
     train: Split
@@ -35,12 +35,13 @@ class Splits:
 
     @classmethod
     def of(cls, source: Any) -> "Splits":
-        """Check what a data source returned and convert it to tensors.
+        """Validate the result of a data source and convert it to tensors.
 
-        Raises ValueError, naming the split, where images are not uint8 (N, C, H, W), labels do not
-        match them, a split is empty, or the splits differ in image shape.
+        Raises:
+            ValueError: images are not uint8 (N, C, H, W), labels do not match them, a split is empty, or the
+                splits differ in image shape.
         """
-        splits = cls(**{name: _checked(name, getattr(source, name)) for name in ("train", "val", "test")})
+        splits = cls(**{name: _check_split(name, getattr(source, name)) for name in ("train", "val", "test")})
         shapes = {split.images.shape[1:] for split in (splits.train, splits.val, splits.test)}
         if len(shapes) > 1:
             raise ValueError(f"the splits have images of different shapes: {sorted(map(tuple, shapes))}")
@@ -61,7 +62,7 @@ class Splits:
         return Splits(self.train.to(device), self.val.to(device), self.test.to(device))
 
 
-def _checked(name: str, pair: Any) -> Split:
+def _check_split(name: str, pair: Any) -> Split:
     try:
         images, labels = (torch.as_tensor(part) for part in pair)
     except (TypeError, ValueError, RuntimeError) as error:

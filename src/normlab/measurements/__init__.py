@@ -1,1 +1,1 @@
-"""Everything that is measured, one file each."""
+"""Measurements of runs, one file each."""

@@ -1,4 +1,4 @@
-"""Samples of a run's inputs before and after preprocessing, which its report shows."""
+"""Samples of a run's inputs before and after preprocessing, for its report."""
 
 import copy
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from normlab.data import Split
-from normlab.data.preprocessing import Preprocess, Preprocessing, fit_preprocessing, unit_interval
+from normlab.data.preprocessing import Preprocess, Preprocessing, fit_preprocessing, scale_to_unit
 
 POINTS = 400
 IMAGES = 4
@@ -18,16 +18,16 @@ Samples = Mapping[str, NDArray[np.generic]]
 
 
 def sample_inputs(preprocessing: Preprocessing, preprocess: Preprocess, train: Split) -> Samples:
-    """Return images and a cloud of points, before and after preprocessing.
+    """Return sample images and a cloud of 2-D points, before and after preprocessing.
 
     Args:
-        preprocessing: a copy of it is fitted to the cloud.
-        preprocess: the function that it fitted to the training split.
+        preprocessing: copied and fitted to the cloud.
+        preprocess: the function fitted to the training split.
         train: uint8 images (N, C, H, W) and labels.
 
     Returns:
-        `images` (4, C, H, W) uint8 and `images_after`, the first of the training split; `cloud` and `cloud_after`
-        (400, 2), if the preprocessing takes an image of two pixels.
+        `images` (4, C, H, W) uint8, the first of the training split, and `images_after`; `cloud` and `cloud_after`
+        (400, 2), if the preprocessing accepts images of two pixels.
     """
     images = train.images[:IMAGES]
     samples = {"images": images.cpu().numpy(), "images_after": preprocess(images).cpu().numpy().astype(np.float16)}
@@ -36,15 +36,15 @@ def sample_inputs(preprocessing: Preprocessing, preprocess: Preprocess, train: S
         after = fit_preprocessing(copy.deepcopy(preprocessing), Split(cloud, torch.zeros(POINTS, dtype=torch.int64)))(
             cloud
         )
-    except (ValueError, RuntimeError, TypeError):  # a user's own, made for images of some size
+    except (ValueError, RuntimeError, TypeError):  # custom preprocessing for one image size
         return samples
-    for name, points in (("cloud", unit_interval(cloud)), ("cloud_after", after)):
+    for name, points in (("cloud", scale_to_unit(cloud)), ("cloud_after", after)):
         samples[name] = points.flatten(start_dim=1).numpy().astype(np.float32)
     return samples
 
 
 def _draw_cloud() -> Tensor:
-    """Return points (400, 1, 1, 2) of two correlated features, off the origin and of unequal spread, as pixels."""
+    """Draw points (400, 1, 1, 2) of two correlated features with nonzero means and unequal variances, as pixels."""
     draws = torch.randn(POINTS, 2, generator=torch.Generator().manual_seed(0))
     points = draws @ torch.tensor([[0.14, 0.06], [0.0, 0.05]]) + torch.tensor([0.6, 0.35])
     return (points * 255).round().clamp(0, 255).to(torch.uint8).view(POINTS, 1, 1, 2)

@@ -1,4 +1,4 @@
-"""When something is measured, counted in steps done."""
+"""Schedules of measurements, in training steps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Schedule:
-    """Due after step `first` and every `every` steps from there, unless another schedule is due too."""
+    """Due after step `first` and every `every` steps from then on, unless the schedule `unless` is due."""
 
     first: int
     every: int
@@ -18,12 +18,12 @@ class Schedule:
         return due and not (self.unless is not None and self.unless.is_due(step))
 
     def count_before(self, step: int) -> int:
-        """Return how many times it was due before this step, whether or not another took its place."""
+        """Count the due steps before this one, ignoring `unless`."""
         return max(0, -(-(step - self.first) // self.every))
 
 
 def parse_schedules(rules: Mapping[str, Mapping[str, Any]]) -> dict[str, Schedule]:
-    """Return the schedule of each observation, from the rules under the config key `observe`."""
+    """Parse the rules under the config key `observe`."""
     plain = {name: Schedule(rule["first"], rule["every"]) for name, rule in rules.items()}
     return {
         name: Schedule(rule["first"], rule["every"], plain[rule["unless"]]) if rule["unless"] else plain[name]
@@ -32,5 +32,5 @@ def parse_schedules(rules: Mapping[str, Mapping[str, Any]]) -> dict[str, Schedul
 
 
 def is_any_due(schedules: Mapping[str, Schedule], step: int) -> bool:
-    """Return whether anything is measured after this step."""
+    """Return whether any schedule is due after this step."""
     return any(schedule.is_due(step) for schedule in schedules.values())

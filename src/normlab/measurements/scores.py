@@ -1,4 +1,4 @@
-"""Loss and accuracy in inference mode, in which normalizers use their population statistics."""
+"""Loss and accuracy in inference mode, in which normalizers use running averages."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,11 +14,11 @@ Objective = Callable[[Tensor, Tensor], Tensor]
 """From logits (N, num_classes) and labels (N,) to the mean loss, a scalar."""
 
 BATCH_SIZE = 1_000
-"""Images scored at once if a whole split is scored: large enough for speed, small enough for the caches."""
+"""Images per forward pass over a whole split: large enough for speed, small enough for the CPU caches."""
 
 
 class Score(NamedTuple):
-    """Mean loss per example, and share of examples whose largest logit is that of their class."""
+    """Mean loss per example, and fraction of examples classified correctly."""
 
     loss: float
     accuracy: float
@@ -26,7 +26,7 @@ class Score(NamedTuple):
 
 @contextmanager
 def inference_mode(network: nn.Module) -> Iterator[None]:
-    """Use population statistics and no gradients in this context; each module's previous mode is restored."""
+    """Switch to evaluation mode without gradients; restore each module's mode afterwards."""
     training = [module for module in network.modules() if module.training]
     network.eval()
     try:
@@ -38,7 +38,7 @@ def inference_mode(network: nn.Module) -> Iterator[None]:
 
 
 def score(network: nn.Module, objective: Objective, batches: Iterable[Batch]) -> Score:
-    """Score a network in inference mode over one or more batches of any size, each example counting the same."""
+    """Score a network in inference mode over batches of any size, weighting all examples equally."""
     loss, correct, examples = 0.0, 0, 0
     with inference_mode(network):
         for images, labels in batches:
@@ -50,6 +50,6 @@ def score(network: nn.Module, objective: Objective, batches: Iterable[Batch]) ->
 
 
 def iterate_split(split: Split, preprocess: Callable[[Tensor], Tensor], size: int = BATCH_SIZE) -> Iterator[Batch]:
-    """Yield a whole split in its own order, preprocessed, `size` images at a time."""
+    """Yield a whole split in order, preprocessed, `size` images at a time."""
     for start in range(0, len(split.labels), size):
         yield preprocess(split.images[start : start + size]), split.labels[start : start + size]

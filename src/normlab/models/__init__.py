@@ -1,4 +1,4 @@
-"""The networks of the experiments as plain modules, each built with any normalizer and activation."""
+"""Networks of the experiments, built with any normalizer and activation."""
 
 from normlab.models.convnet import ConvNet
 from normlab.models.deep_cnn import DeepCNN

@@ -1,21 +1,21 @@
-"""The small convolutional network: two convolutions with max-pooling, and a dense output layer."""
+"""Small convolutional network: two convolutions with max-pooling, and a dense output layer."""
 
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from normlab.models.layers import NormalizerFactory, activation_named, convolution_block
+from normlab.models.layers import NormalizerFactory, make_activation, make_convolution_block
 
 
 class ConvNet(nn.Module):
-    """Convolutions of 3×3 and 5×5 with SAME padding, each activated and 2×2 max-pooled, then a dense layer.
+    """Convolutions with SAME padding, each followed by activation and 2×2 max-pooling, then a dense layer.
 
     Args:
         input_shape: (C, H, W) of one image.
-        num_classes: outputs.
-        normalizer: factory of the normalizer behind each convolution.
+        num_classes: number of outputs.
+        normalizer: factory of the normalizer after each convolution.
         channels: output channels of the convolutions.
-        kernel_sizes: side of each convolution's kernel.
+        kernel_sizes: side length of each kernel.
         activation: a name in `normlab.models.layers.ACTIVATIONS`.
     """
 
@@ -40,8 +40,8 @@ class ConvNet(nn.Module):
         stages: list[nn.Module] = []
         for outputs, kernel_size in zip(channels, kernel_sizes, strict=True):
             stages += [
-                convolution_block(inputs, outputs, kernel_size, normalizer, "identity"),
-                activated_and_pooled(activation),
+                make_convolution_block(inputs, outputs, kernel_size, normalizer, "identity"),
+                make_pooled_activation(activation),
             ]
             inputs, height, width = outputs, height // 2, width // 2
         if height * width == 0:
@@ -56,10 +56,10 @@ class ConvNet(nn.Module):
         return logits
 
 
-def activated_and_pooled(activation: str) -> nn.Sequential:
-    """Map (N, C, H, W) to (N, C, H // 2, W // 2): an odd last row or column is dropped, as VALID padding does.
+def make_pooled_activation(activation: str) -> nn.Sequential:
+    """Return a module from (N, C, H, W) to (N, C, H // 2, W // 2); as in VALID padding, odd ends are dropped.
 
-    ReLU comes after the pooling, which gives the same values and gradients, and has a quarter of the work.
+    ReLU follows the pooling: the values and gradients are the same at a quarter of the work.
     """
-    steps = [activation_named(activation), nn.MaxPool2d(2)]
-    return nn.Sequential(*(reversed(steps) if activation == "relu" else steps))
+    layers = [make_activation(activation), nn.MaxPool2d(2)]
+    return nn.Sequential(*(reversed(layers) if activation == "relu" else layers))

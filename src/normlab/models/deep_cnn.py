@@ -1,22 +1,22 @@
-"""The deep, narrow network that hardly trains without normalization: 19 convolutions of 4, 8, …, 76 channels."""
+"""Deep, narrow network that hardly trains without normalization: 19 convolutions of 4, 8, …, 76 channels."""
 
 from torch import Tensor, nn
 
-from normlab.models.layers import NormalizerFactory, convolution_block, dense_block
+from normlab.models.layers import NormalizerFactory, make_convolution_block, make_dense_block
 
 
 class DeepCNN(nn.Module):
-    """Convolutions 1, 2, …, depth of 3×3 with SAME padding; every third halves the image; then two dense layers.
+    """3×3 convolutions with SAME padding, every third with stride 2, then two dense layers.
 
-    On 28×28 images the sizes run 28 → 14 → 7 → 4 → 2 → 1 → 1. The output layer is never normalized.
+    28×28 images shrink 28 → 14 → 7 → 4 → 2 → 1 → 1. The output layer is never normalized.
 
     Args:
         input_shape: (C, H, W) of one image.
-        num_classes: outputs.
-        normalizer: factory of the normalizer behind each convolution and the first dense layer.
+        num_classes: number of outputs.
+        normalizer: factory of the normalizer after each convolution and the first dense layer.
         depth: number of convolutions.
-        width: convolution i has width · i output channels.
-        dense: outputs of the first dense layer.
+        width: convolution i = 1, …, depth has width · i output channels.
+        dense: width of the first dense layer.
         activation: a name in `normlab.models.layers.ACTIVATIONS`.
     """
 
@@ -37,11 +37,11 @@ class DeepCNN(nn.Module):
         blocks = []
         for i in range(1, depth + 1):
             stride = 2 if i % 3 == 0 else 1
-            blocks.append(convolution_block(channels, width * i, 3, normalizer, activation, stride))
+            blocks.append(make_convolution_block(channels, width * i, 3, normalizer, activation, stride))
             channels, height, image_width = width * i, -(-height // stride), -(-image_width // stride)
         self.convolutions = nn.Sequential(*blocks)
         self.flatten = nn.Flatten()
-        self.dense = dense_block(channels * height * image_width, dense, normalizer, activation)
+        self.dense = make_dense_block(channels * height * image_width, dense, normalizer, activation)
         self.output = nn.Linear(dense, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:

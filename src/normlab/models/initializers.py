@@ -1,4 +1,4 @@
-"""Starting weights, drawn so that two networks with one seed agree in every layer that they share."""
+"""Initial weights: two networks with the same seed agree in every layer that they share."""
 
 import math
 from collections.abc import Callable
@@ -23,17 +23,17 @@ class Normal:
     """N(0, std²)."""
 
     def __init__(self, std: float = 0.05) -> None:
-        self.std = _checked(std)
+        self.std = _check_std(std)
 
     def __call__(self, weight: Tensor, generator: torch.Generator) -> None:
         nn.init.normal_(weight, std=self.std, generator=generator)
 
 
 class TruncatedNormal:
-    """N(0, std²) cut at two standard deviations, as `tf.truncated_normal` draws it."""
+    """N(0, std²) cut at two standard deviations, as `tf.truncated_normal`."""
 
     def __init__(self, std: float = 0.05) -> None:
-        self.std = _checked(std)
+        self.std = _check_std(std)
 
     def __call__(self, weight: Tensor, generator: torch.Generator) -> None:
         nn.init.trunc_normal_(weight, std=self.std, a=-2 * self.std, b=2 * self.std, generator=generator)
@@ -46,7 +46,7 @@ class HeNormal:
         nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
 
 
-def _checked(std: float) -> float:
+def _check_std(std: float) -> float:
     if not (math.isfinite(std) and std > 0):
         raise ValueError(f"std must be a positive number, got {std}")
     return std
@@ -56,11 +56,11 @@ def _checked(std: float) -> float:
 def initialize(
     network: nn.Module, seed: int, initializer: Initializer, convolution_initializer: Initializer | None = None
 ) -> None:
-    """Draw the starting weights of `network`, each from a stream of its own named after the parameter.
+    """Draw the initial weights of `network`, each from a random stream named after the parameter.
 
     Weights of dense layers and convolutions come from `initializer`, those of convolutions from
-    `convolution_initializer` where that is given; biases start at zero. A module with a method
-    `draw_parameters(generator_for)` (see `BatchNorm`) draws its own. Other modules keep what they were built with.
+    `convolution_initializer` if given; biases start at zero. A module with a method
+    `draw_parameters(generator_for)` (see `BatchNorm`) draws its own. Other modules are left unchanged.
     """
     for module_name, module in network.named_modules():
 
@@ -69,9 +69,9 @@ def initialize(
 
         if isinstance(module, nn.Linear | nn.Conv2d):
             draw = convolution_initializer if isinstance(module, nn.Conv2d) else None
-            drawn = torch.empty(module.weight.shape)  # whose order of draws no memory format changes
-            (draw or initializer)(drawn, generator_for("weight"))
-            module.weight.copy_(drawn)
+            weight = torch.empty(module.weight.shape)  # the order of draws must not depend on the memory format
+            (draw or initializer)(weight, generator_for("weight"))
+            module.weight.copy_(weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif hasattr(module, "draw_parameters"):

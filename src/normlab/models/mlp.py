@@ -1,21 +1,21 @@
-"""The multilayer perceptron: dense layers with one normalizer each, and a dense output layer without."""
+"""Multilayer perceptron (MLP): normalized dense layers and a dense output layer."""
 
 import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from normlab.models.layers import NormalizerFactory, dense_block
+from normlab.models.layers import NormalizerFactory, make_dense_block
 
 
 class MLP(nn.Module):
-    """784 → 100 → 10 by default: the small net on which normalization changes the start, not the end.
+    """Dense hidden layers, each normalized, and a dense output layer; 784 → 100 → 10 by default on MNIST.
 
     Args:
-        input_shape: (C, H, W) of one image, flattened.
-        num_classes: outputs.
-        normalizer: factory of the normalizer behind each hidden layer.
-        hidden: width of each hidden layer, from input to output; [] makes it linear.
+        input_shape: (C, H, W) of one image, which is flattened.
+        num_classes: number of outputs.
+        normalizer: factory of the normalizer of each hidden layer.
+        hidden: width of each hidden layer; [] makes the network linear.
         activation: a name in `normlab.models.layers.ACTIVATIONS`.
     """
 
@@ -34,7 +34,7 @@ class MLP(nn.Module):
         self.flatten = nn.Flatten()
         self.hidden = nn.Sequential(
             *(
-                dense_block(inputs, outputs, normalizer, activation)
+                make_dense_block(inputs, outputs, normalizer, activation)
                 for inputs, outputs in zip(widths, hidden, strict=False)
             )
         )

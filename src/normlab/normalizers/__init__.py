@@ -1,7 +1,7 @@
-"""Normalization layers as plain modules: built with a number of features, for inputs (N, C) and (N, C, H, W)."""
+"""Normalization layers for inputs (N, C) and (N, C, H, W), built with a number of features."""
 
 from normlab.normalizers.batch_norm import BatchNorm
 from normlab.normalizers.formula import BatchNormByFormula
-from normlab.normalizers.synchronized import statistics_batch, synchronize
+from normlab.normalizers.synchronized import get_statistics_batch, synchronize
 
-__all__ = ["BatchNorm", "BatchNormByFormula", "statistics_batch", "synchronize"]
+__all__ = ["BatchNorm", "BatchNormByFormula", "get_statistics_batch", "synchronize"]

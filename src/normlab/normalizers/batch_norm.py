@@ -1,4 +1,4 @@
-"""Batch normalization over PyTorch's fused kernels, with the knobs in which published implementations differ."""
+"""Batch normalization on PyTorch's fused kernels, with the settings in which published implementations differ."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional
 
-from normlab.normalizers.channels_last import normalize_rows, suits_rows
+from normlab.normalizers.channels_last import is_faster_as_rows, normalize_rows
 from normlab.normalizers.synchronized import normalize_over_processes
 
 AveragedVariance = Literal["unbiased", "biased", "fused"]
@@ -18,34 +18,34 @@ AveragedVariance = Literal["unbiased", "biased", "fused"]
 class BatchNorm(nn.Module):
     """Batch normalization (Ioffe and Szegedy, 2015, arXiv:1502.03167, algorithms 1 and 2).
 
-    In training each feature is normalized with the mean and the biased variance of the batch (over N, or over
-    N, H and W), while running averages are kept of both; in inference those averages, the population
-    statistics, take their place. With the defaults it matches `torch.nn.BatchNorm1d` and `BatchNorm2d`, whose
-    names it shares for parameters and running averages; it does not count batches.
+    In training mode each feature is normalized with the mean and the biased variance of the batch (over N, or
+    over N, H and W), and running averages of both are updated. In inference mode the running averages, called
+    population statistics, are used instead. The defaults match `torch.nn.BatchNorm1d` and `BatchNorm2d`,
+    including the names of parameters and running averages, but batches are not counted.
 
     Args:
-        num_features: channels C of the input, (N, C) or (N, C, H, W).
+        num_features: number of channels C.
         momentum: weight of the batch in the running averages: new = (1 − momentum)·old + momentum·batch.
         eps: added to the variance before the square root.
-        averaged_variance: which variance of the batch enters the running average. "unbiased" divides by
-            n − 1, as PyTorch does and TensorFlow's fused kernel; "biased" divides by n, as `tf.nn.moments` does;
-            "fused" is what `tf.layers.batch_normalization` does: unbiased for (N, C, H, W), where its fused
-            kernel runs, biased for (N, C), where it does not.
-        scale: multiply by a trained factor `weight` (gamma).
-        shift: add a trained term `bias` (beta).
-        random_start: scale and shift start as draws from N(0, 1) instead of 1 and 0 (see `draw_parameters`).
-        initial_variance: value at which the running variance starts; the running mean starts at 0.
-        linear_bias: whether the linear map in front keeps a bias of its own, although centring cancels it.
+        averaged_variance: variance of the batch that enters the running average. "unbiased" divides by n − 1,
+            as PyTorch and TensorFlow's fused kernel do; "biased" divides by n, as `tf.nn.moments` does; "fused"
+            follows `tf.layers.batch_normalization`: unbiased for (N, C, H, W), for which it uses the fused
+            kernel, and biased for (N, C).
+        scale: multiply by a learned factor `weight` (gamma).
+        shift: add a learned term `bias` (beta).
+        random_start: initialize scale and shift from N(0, 1) instead of 1 and 0 (see `draw_parameters`).
+        initial_variance: initial value of the running variance; the running mean starts at 0.
+        linear_bias: keep the bias of the preceding linear map, although centring cancels it.
 
     Raises:
-        ValueError: on another rank or channel count, and in training on one value per feature, of which
-            no variance can be taken; also on settings out of range.
+        ValueError: a setting is out of range, an input has the wrong rank or channel count, or a training
+            batch has only one value per feature.
     """
 
     running_mean: Tensor
     running_var: Tensor
     synchronized = False
-    """Whether statistics are of the batches of all processes together; `synchronize` sets it."""
+    """Take statistics over the batches of all processes; set by `synchronize`."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class BatchNorm(nn.Module):
         if num_features < 1:
             raise ValueError(f"num_features must be at least 1, got {num_features}")
         if not 0 <= momentum <= 1:
-            raise ValueError(f"momentum must lie in [0, 1], got {momentum}: it is the weight of the new batch")
+            raise ValueError(f"momentum must be in [0, 1], got {momentum}: it is the weight of the new batch")
         if not 0 <= eps < math.inf:
             raise ValueError(f"eps must be a finite number and not negative, got {eps}")
         if averaged_variance not in get_args(AveragedVariance):
@@ -85,10 +85,10 @@ class BatchNorm(nn.Module):
 
     @torch.no_grad()
     def draw_parameters(self, generator_for: Callable[[str], torch.Generator]) -> None:
-        """Draw scale and shift from N(0, 1) where `random_start` asks for it.
+        """Draw scale and shift from N(0, 1) if `random_start` is set.
 
         Args:
-            generator_for: from a parameter's name in this module to the generator it is drawn with.
+            generator_for: maps a parameter's name in this module to its generator.
         """
         if not self.random_start:
             return
@@ -108,37 +108,37 @@ class BatchNorm(nn.Module):
         )
 
     def normalize_with_batch_statistics(self, inputs: Tensor) -> Tensor:
-        """Normalize with the statistics of the batch and move the running averages towards them."""
+        """Normalize with the statistics of the batch and update the running averages."""
         if self.synchronized:
             outputs, mean, variance, m = normalize_over_processes(inputs, self.weight, self.bias, self.eps)
             self._move_averages(inputs, mean, variance, m)
             return outputs
-        if suits_rows(inputs):
+        if is_faster_as_rows(inputs):
             outputs, mean, variance = normalize_rows(inputs, self.weight, self.bias, self.eps)
             self._move_averages(inputs, mean, variance, inputs.numel() // self.num_features)
             return outputs
-        return self._with_pytorchs_kernel(inputs)
+        return self._normalize_with_pytorch_kernel(inputs)
 
-    def _with_pytorchs_kernel(self, inputs: Tensor) -> Tensor:
+    def _normalize_with_pytorch_kernel(self, inputs: Tensor) -> Tensor:
         if not self._averages_biased_variance(inputs):
-            return self._fused(inputs, self.running_var)
+            return self._call_fused_kernel(inputs, self.running_var)
         # The kernel averages the unbiased variance, n/(n−1) times the biased one. Scaling its result by (n−1)/n turns
-        # that term into momentum·biased, and adding the kept share of the old average divided by n mends the other.
-        # It works on a copy, because autograd keeps the tensor that it is given.
-        values = inputs.numel() // self.num_features
+        # that term into momentum·biased; adding (1−momentum)·old/n restores the term of the old average. The kernel
+        # gets a copy because autograd keeps the tensor.
+        n = inputs.numel() // self.num_features
         averaged = self.running_var.clone()
-        outputs = self._fused(inputs, averaged)
-        self.running_var.mul_((1 - self.momentum) / values).add_(averaged, alpha=(values - 1) / values)
+        outputs = self._call_fused_kernel(inputs, averaged)
+        self.running_var.mul_((1 - self.momentum) / n).add_(averaged, alpha=(n - 1) / n)
         return outputs
 
     @torch.no_grad()
     def _move_averages(self, inputs: Tensor, mu: Tensor, sigma_squared: Tensor, m: Tensor | int) -> None:
-        """Move the running averages towards mean (C,) and biased variance (C,), taken of m values per feature."""
+        """Update the running averages with the mean (C,) and biased variance (C,) of m values per feature."""
         averaged = sigma_squared if self._averages_biased_variance(inputs) else sigma_squared * m / (m - 1)
         self.running_mean.copy_((1 - self.momentum) * self.running_mean + self.momentum * mu)
         self.running_var.copy_((1 - self.momentum) * self.running_var + self.momentum * averaged)
 
-    def _fused(self, inputs: Tensor, running_var: Tensor) -> Tensor:
+    def _call_fused_kernel(self, inputs: Tensor, running_var: Tensor) -> Tensor:
         return functional.batch_norm(
             inputs, self.running_mean, running_var, self.weight, self.bias, True, self.momentum, self.eps
         )
@@ -155,13 +155,13 @@ class BatchNorm(nn.Module):
                 f"expected {self.num_features} channels on axis 1, got {shape[1]} in shape {shape}:"
                 f" build the layer with num_features={shape[1]}"
             )
-        if self.training and inputs.numel() <= self.num_features and not self._has_company():
+        if self.training and inputs.numel() <= self.num_features and not self._spans_processes():
             raise ValueError(
-                f"in training a batch of shape {shape} has at most one value per feature, of which no variance can be"
-                " taken: use a batch of at least two, or eval() to normalize with the population statistics"
+                f"in training a batch of shape {shape} has at most one value per feature, so its variance cannot"
+                " be computed: use a batch of at least two, or eval() to normalize with the population statistics"
             )
 
-    def _has_company(self) -> bool:
+    def _spans_processes(self) -> bool:
         return self.synchronized and dist.get_world_size() > 1
 
     def extra_repr(self) -> str:

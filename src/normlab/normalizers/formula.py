@@ -1,4 +1,4 @@
-"""Batch normalization written out formula by formula: what the fused kernels compute, to read and to test against."""
+"""Batch normalization written out equation by equation: a readable reference for the fused kernels."""
 
 import torch
 from torch import Tensor
@@ -8,51 +8,48 @@ from normlab.processes.collectives import sum_over_processes
 
 
 class BatchNormByFormula(BatchNorm):
-    """The same layer as `BatchNorm`, every knob included, with one line for each equation.
+    """The same layer as `BatchNorm` with the same settings and one line per equation, at several times the cost.
 
-    Names follow algorithm 1 of Ioffe and Szegedy (2015): mu and sigma_squared are the statistics, x_hat the
-    normalized input, gamma and beta scale and shift. It costs a few times the fused kernels.
+    Names follow algorithm 1 of Ioffe and Szegedy (2015): mu and sigma_squared are the statistics, x_hat is the
+    normalized input, gamma and beta are scale and shift.
     """
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """As `BatchNorm.forward`; half precision is computed with in float32 and returned, as the kernels do."""
+        """Normalize as `BatchNorm.forward`; half-precision inputs are computed in float32, as in the kernels."""
         outputs = super().forward(inputs.to(torch.promote_types(inputs.dtype, torch.float32)))
         return outputs.to(inputs.dtype)
 
     def normalize_with_batch_statistics(self, inputs: Tensor) -> Tensor:
-        """Normalize with the statistics of the batch and move the running averages towards them."""
         over = (0,) if inputs.ndim == 2 else (0, 2, 3)
         m: Tensor | int = inputs.numel() // self.num_features
-        total = _itself
         if self.synchronized:
-            total = sum_over_processes
-            m = total(torch.tensor(float(m), device=inputs.device))
+            m = sum_over_processes(torch.tensor(float(m), device=inputs.device))
 
-        mu = total(inputs.sum(dim=over)) / m
-        sigma_squared = total(((inputs - self._per_channel(mu, inputs)) ** 2).sum(dim=over)) / m
+        mu = self._sum_over_batch(inputs, over) / m
+        sigma_squared = self._sum_over_batch((inputs - self._reshape(mu, inputs)) ** 2, over) / m
 
         self._move_averages(inputs, mu, sigma_squared, m)
         return self._scale_and_shift(inputs, mu, sigma_squared)
+
+    def _sum_over_batch(self, values: Tensor, over: tuple[int, ...]) -> Tensor:
+        total = values.sum(dim=over)
+        return sum_over_processes(total) if self.synchronized else total
 
     def normalize_with_population_statistics(self, inputs: Tensor) -> Tensor:
         return self._scale_and_shift(inputs, self.running_mean, self.running_var)
 
     def _scale_and_shift(self, inputs: Tensor, mu: Tensor, sigma_squared: Tensor) -> Tensor:
-        mu, sigma_squared = self._per_channel(mu, inputs), self._per_channel(sigma_squared, inputs)
+        mu, sigma_squared = self._reshape(mu, inputs), self._reshape(sigma_squared, inputs)
         x_hat = (inputs - mu) / (sigma_squared + self.eps).sqrt()
         if self.weight is not None:
-            gamma = self._per_channel(self.weight, inputs)
+            gamma = self._reshape(self.weight, inputs)
             x_hat = gamma * x_hat
         if self.bias is not None:
-            beta = self._per_channel(self.bias, inputs)
+            beta = self._reshape(self.bias, inputs)
             x_hat = x_hat + beta
         return x_hat
 
     @staticmethod
-    def _per_channel(values: Tensor, inputs: Tensor) -> Tensor:
-        """Shape values (C,) so that they broadcast along axis 1 of the inputs."""
+    def _reshape(values: Tensor, inputs: Tensor) -> Tensor:
+        """Reshape values (C,) to broadcast along axis 1 of the inputs."""
         return values if inputs.ndim == 2 else values[:, None, None]
-
-
-def _itself(values: Tensor) -> Tensor:
-    return values

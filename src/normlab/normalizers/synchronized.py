@@ -1,4 +1,4 @@
-"""Batch normalization with the statistics of the whole batch where each process of a run has a part of it."""
+"""Batch normalization with the statistics of a batch that is sharded over the processes of a run."""
 
 from typing import Any, cast
 
@@ -11,16 +11,16 @@ from normlab.processes.collectives import sum_in_place
 
 
 def synchronize(network: nn.Module) -> None:
-    """Let every normalizer that can (it has an attribute `synchronized`) take its statistics over all processes."""
+    """Make every normalizer with an attribute `synchronized` take its statistics over all processes."""
     for module in network.modules():
         if hasattr(module, "synchronized"):
-            setattr(module, "synchronized", True)  # noqa: B010 – types know of no such attribute of modules
+            setattr(module, "synchronized", True)  # noqa: B010 – nn.Module's type hides plain attributes
 
 
-def statistics_batch(network: nn.Module, batch_size: int, processes: int) -> dict[str, int]:
-    """Return, by name of the block, from how many examples a normalizer takes its statistics in training.
+def get_statistics_batch(network: nn.Module, batch_size: int, processes: int) -> dict[str, int]:
+    """Return, by block, the number of examples that a normalizer's statistics are taken from in training.
 
-    Those that keep a `running_mean` count; one that is in no block goes by its own name.
+    Only normalizers with a `running_mean` are listed; one outside a block has its own name.
     """
     return {
         name.removesuffix(".normalizer"): batch_size
@@ -34,14 +34,17 @@ def statistics_batch(network: nn.Module, batch_size: int, processes: int) -> dic
 def normalize_over_processes(
     inputs: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Normalize the part (N, C) or (N, C, H, W) of a batch that this process has; one sum each way over processes.
+    """Normalize this process's shard (N, C) or (N, C, H, W), with one sum over processes in each direction.
 
-    The gradient of the inputs is that of the sum of all processes' losses. Those of weight and bias are this
-    process's part of it. Raises ProcessLostError.
+    The gradient of the inputs is that of the summed losses of all processes. Weight and bias get this process's
+    part of theirs.
 
     Returns:
-        The outputs, and of the whole batch, without gradients: mean (C,), biased variance (C,), values per
+        The outputs and, without gradients, of the whole batch: mean (C,), biased variance (C,), values per
         feature ().
+
+    Raises:
+        ProcessLostError: another process ended.
     """
     channels = (-1, *[1] * (inputs.ndim - 2))
     gamma, beta = (None if values is None else values.view(channels) for values in (weight, bias))
@@ -59,14 +62,14 @@ class _Normalize(torch.autograd.Function):
         x = inputs.to(torch.promote_types(inputs.dtype, torch.float32))
         variances, means = torch.var_mean(x, over, correction=0)
         count = x.numel() // x.shape[1]
-        # Each process fills its own row, so that one sum brings all of them to all.
+        # Each process fills its own row, so that one sum gathers all rows in every process.
         rows = x.new_zeros(dist.get_world_size(), 2 * x.shape[1] + 1)
         rows[dist.get_rank()] = torch.cat([means, variances, x.new_tensor([count])])
         sum_in_place(rows)
         means, variances, counts = torch.split(rows, [x.shape[1], x.shape[1], 1], dim=1)
         m = counts.sum()
         mean = (counts * means).sum(0) / m
-        # Spread within the parts, and of the parts around the whole: no difference of large squares.
+        # Variance within the shards plus variance between them: no difference of large squares.
         variance = (counts * (variances + (means - mean) ** 2)).sum(0) / m
 
         channels = (-1, *[1] * (x.ndim - 2))
@@ -84,10 +87,10 @@ class _Normalize(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
         x_hat, inverse_deviation, m, weight = ctx.saved_tensors
         dy = gradient.to(x_hat.dtype)
-        of_bias = dy.sum(ctx.over, keepdim=True)[0]
-        of_weight = (dy * x_hat).sum(ctx.over, keepdim=True)[0]
-        over_all = torch.stack([of_bias, of_weight])
-        sum_in_place(over_all)
-        dx = (dy - over_all[0] / m - x_hat * (over_all[1] / m)) * inverse_deviation
+        d_bias = dy.sum(ctx.over, keepdim=True)[0]
+        d_weight = (dy * x_hat).sum(ctx.over, keepdim=True)[0]
+        totals = torch.stack([d_bias, d_weight])
+        sum_in_place(totals)
+        dx = (dy - totals[0] / m - x_hat * (totals[1] / m)) * inverse_deviation
         dx = dx if weight is None else dx * weight
-        return dx.to(gradient.dtype), of_weight if weight is not None else None, of_bias if ctx.has_bias else None, None
+        return dx.to(gradient.dtype), d_weight if weight is not None else None, d_bias if ctx.has_bias else None, None

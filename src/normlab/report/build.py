@@ -13,7 +13,7 @@ from normlab.report.load import load
 from normlab.report.markdown import markdown
 from normlab.report.page.rendering import write_page
 from normlab.report.tables import tidy
-from normlab.report.tensorboard.events import write_events
+from normlab.report.tensorboard import write_events
 
 
 def build(directories: Sequence[Path], options: Options | None = None) -> tuple[Ablation, Path]:
@@ -55,7 +55,7 @@ def _write(ablation: Ablation, directory: Path, place: Path) -> None:
     (directory / "table.md").write_text(markdown(ablation), encoding="utf-8")
     (directory / "table.tex").write_text(latex(ablation), encoding="utf-8")
     write_page(ablation, figures, directory, place)
-    write_events(ablation, figures, directory)
+    write_events(ablation, directory)
 
 
 def _replace(place: Path, new: Path) -> None:

@@ -13,7 +13,7 @@ from torch import nn
 from normlab.data import Split
 from normlab.measurements.scores import iterate_split, score
 from normlab.models.layers import named_normalizers
-from normlab.normalizers import statistics_batch
+from normlab.normalizers import get_statistics_batch
 from normlab.runs.identity import identify
 from normlab.runs.record import Record
 from normlab.runs.run import Run
@@ -34,7 +34,7 @@ def prepare(run: Run, parts: Parts, networks: int = 1) -> Record:
     record.environment = describe_environment(parts.device, accelerator["precision"], accelerator["processes"])
     if networks > 1:
         record.environment["trained_together"] = networks
-    record.statistics_batch = statistics_batch(parts.network, run.settings["batch_size"], accelerator["processes"])
+    record.statistics_batch = get_statistics_batch(parts.network, run.settings["batch_size"], accelerator["processes"])
     run.directory.checkpoint.parent.mkdir(exist_ok=True)
     OmegaConf.save(OmegaConf.create(dict(run.settings)), run.directory.config)
     np.savez_compressed(run.directory.inputs, allow_pickle=False, **parts.data.samples)

@@ -1,0 +1,169 @@
+"""The report in TensorBoard: a run per variant with its mean curves, and one with the layout and the table."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # type: ignore[import-untyped]
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata  # type: ignore[import-untyped]
+from tensorboard.plugins.custom_scalar import layout_pb2  # type: ignore[import-untyped]
+from tensorboard.plugins.custom_scalar import metadata as custom_scalars
+from tensorboard.plugins.text import metadata as texts  # type: ignore[import-untyped]
+from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
+from tensorboard.util.tensor_util import make_tensor_proto  # type: ignore[import-untyped]
+
+from normlab.report.ablation import Ablation, Variant
+from normlab.report.figures.curves import average_pointwise
+from normlab.report.figures.drawing import LARGEST
+from normlab.report.markdown import markdown, plain
+from normlab.report.ranking import that_fit
+
+MOST_VARIANTS = 30
+"""Variants with a run of their own. TensorBoard selects no run by default if there are more than 40."""
+COMPARISON = "Variants: mean, and 95 % interval if there are several runs"
+EVERY_RUN = "Every run, and the mean of each variant"
+CURVES = (
+    "The curve of a variant is the mean of its runs at each step, without diverged runs if there are others; the band"
+    " is the pointwise 95 % interval (Student's t) at steps that several runs have."
+)
+
+
+def write_events(ablation: Ablation, directory: Path) -> None:
+    """Write event files into the directory of a report, and one per variant below its `variants/`."""
+    wall_time = max((run.directory.record.stat().st_mtime for run in ablation.results.details), default=0.0)
+    drawn = that_fit(ablation, MOST_VARIANTS)
+    rows = _select_rows(ablation, drawn)
+    points = {str(name): _average(own) for name, own in rows.groupby("variant", observed=True)}
+    for name, variant in zip(directory_names([variant.name for variant in drawn]), drawn, strict=True):
+        with EventFile(directory / "variants" / name, wall_time) as events:
+            for step, values in sorted(points.get(variant.name, {}).items()):
+                events.add_scalars(step, values)
+    about_curves = CURVES
+    if len(drawn) < len(ablation.variants):
+        about_curves += f" {len(drawn)} of {len(ablation.variants)} variants have curves in TensorBoard: the baseline"
+        about_curves += f" and the best by {ablation.metric}."
+    found = set(rows["name"])
+    metrics = [name for name in ablation.metrics if name in found]
+    with EventFile(directory, wall_time) as events:
+        events.add_layout([*metrics, *sorted(found - set(metrics))])
+        events.add_text("report", f"{markdown(ablation)}\n## Curves\n\n{plain(about_curves)}\n")
+
+
+def directory_names(names: Sequence[str]) -> list[str]:
+    """Return a readable directory name for each variant, numbered if ten or more, or if two would be the same.
+
+    TensorBoard sorts runs alphabetically; the numbers keep the order of the report.
+    """
+    safe = [re.sub(r"[^\w.=+,-]+", "_", name.replace(", ", ","))[:50].lstrip(".") for name in names]
+    if len(safe) < 10 and all(safe) and len({name.casefold() for name in safe}) == len(safe):
+        return safe
+    digits = len(str(len(safe)))
+    return [f"{number:0{digits}}_{name}" for number, name in enumerate(safe, start=1)]
+
+
+def margin_tags(metric: str) -> tuple[str, str, str]:
+    """Return the tags of the mean and of both ends of its interval.
+
+    Training runs have none of the three: the Custom Scalars page warns about a run that has only some of them.
+    """
+    group = f"variants/{metric}"
+    return f"{group}/mean", f"{group}/mean_lower", f"{group}/mean_upper"
+
+
+class EventFile:
+    """A new event file in a directory, which TensorBoard shows as one run; a context manager.
+
+    The file starts a session at step 0, so that an open TensorBoard drops the events of an earlier file.
+
+    Args:
+        directory: of the run; created if needed.
+        wall_time: seconds since 1970, the same for all events, so that the same data give the same content.
+    """
+
+    def __init__(self, directory: Path, wall_time: float) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        # TensorBoard reads the files of a run in the order of their names: a later one must sort last.
+        file = directory / f"events.out.tfevents.{time.time_ns():019d}.report"
+        self._wall_time = wall_time
+        # tensorboard's EventFileWriter passes every event to a thread, which takes several times as long.
+        self._records = RecordWriter(file.open("xb"))
+        self._write(file_version="brain.Event:2")
+        self._write(session_log=SessionLog(status=SessionLog.START))
+
+    def __enter__(self) -> "EventFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._records.close()
+
+    def add_scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Add a point at `step` to the curve of each tag."""
+        points = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+        self._write(step=step, summary=Summary(value=points))
+
+    def add_text(self, tag: str, markdown: str) -> None:
+        text = markdown.encode("utf-8", errors="replace")  # file names may hold what UTF-8 cannot encode
+        self._add(tag, make_tensor_proto(text), texts.create_summary_metadata(None, None))
+
+    def add_layout(self, metrics: Sequence[str]) -> None:
+        """Add the layout of the Custom Scalars page: for each metric a chart of variants, and one of every run."""
+        chart = layout_pb2.Chart
+        # The page shows the margin charts of a category last one first (seen with 2.21), other charts in their order.
+        of_variants = [chart(title=metric, margin=_margin(metric)) for metric in reversed(metrics)]
+        of_runs = [
+            chart(title=metric, multiline=layout_pb2.MultilineChartContent(tag=[f"^{re.escape(metric)}$"]))
+            for metric in metrics
+        ]
+        categories = [
+            layout_pb2.Category(title=title, chart=charts, closed=False)
+            for title, charts in ((COMPARISON, of_variants), (EVERY_RUN, of_runs))
+            if charts
+        ]
+        tensor = make_tensor_proto(layout_pb2.Layout(version=0, category=categories).SerializeToString())
+        self._add(custom_scalars.CONFIG_SUMMARY_TAG, tensor, custom_scalars.create_summary_metadata())
+
+    def _add(self, tag: str, tensor: Any, metadata: SummaryMetadata) -> None:
+        self._write(summary=Summary(value=[Summary.Value(tag=tag, tensor=tensor, metadata=metadata)]))
+
+    def _write(self, **fields: Any) -> None:
+        self._records.write(Event(wall_time=self._wall_time, **fields).SerializeToString())
+
+
+def _select_rows(ablation: Ablation, drawn: Sequence[Variant]) -> pd.DataFrame:
+    """Return the points that mean curves are made of, the same as in the figures of the report.
+
+    Values that are not finite are left out, and diverged runs if their variant has others.
+    """
+    curves = ablation.results.observed
+    rows = curves[curves["variant"].isin([variant.name for variant in drawn]) & (curves["value"].abs() < LARGEST)]
+    rows = rows.sort_values("step", kind="stable").drop_duplicates(["run_id", "name", "step"], keep="last")
+    diverged = [run.id for run in ablation.results.details if run.record.status == "diverged"]
+    settled = ~rows["run_id"].isin(diverged)
+    has_settled = settled.groupby([rows["variant"], rows["name"]], observed=True).transform("any")
+    return rows[settled | ~has_settled.astype(bool)]
+
+
+def _average(rows: pd.DataFrame) -> dict[int, dict[str, float]]:
+    """Return the mean curves of one variant with their intervals: step → {tag: value}."""
+    points: dict[int, dict[str, float]] = {}
+    for name, own in rows.groupby("name", observed=True):
+        steps, mean, half = average_pointwise(own[["step", "value"]].to_numpy(dtype=np.float64))
+        tags = (str(name), *margin_tags(str(name)))
+        # Both ends are written even if nan: the page needs mean and ends at the same steps.
+        for step, *values in zip(steps, mean, mean, mean - half, mean + half, strict=True):
+            points.setdefault(int(step), {}).update(zip(tags, map(float, values), strict=True))
+    return points
+
+
+def _margin(metric: str) -> layout_pb2.MarginChartContent:
+    # One series per chart: the page warns about runs that lack all tags of one of several.
+    value, lower, upper = margin_tags(metric)
+    series = layout_pb2.MarginChartContent.Series(value=value, lower=lower, upper=upper)
+    return layout_pb2.MarginChartContent(series=[series])
