@@ -11,9 +11,15 @@ import pytest
 
 from normlab.report.ablation import Ablation, Variant, higher_is_better
 from normlab.report.analysis import Options, analyse
-from normlab.report.comparison import compare_pairs, compare_unpaired, holm, paired_p, unpaired_p
+from normlab.report.comparison import (
+    adjust_by_holm,
+    compare_pairs,
+    compare_unpaired,
+    compute_paired_p,
+    compute_unpaired_p,
+)
 from normlab.report.load import load
-from normlab.report.statistics import interval_of
+from normlab.report.statistics import estimate_interval
 from normlab.runs.directory import RunDirectory
 from normlab.runs.record import Status
 from tests.report.made_runs import make_ablation, make_run
@@ -49,7 +55,7 @@ def notes_about(ablation: Ablation, text: str) -> list[str]:
 def test_the_headline_tells_best_interval_difference_and_significance(root: Path) -> None:
     ours, theirs = [0.75, 0.875, 0.8125, 0.75, 0.8125, 0.875, 0.75, 0.8125], [0.25, 0.375, 0.25, 0.25] * 2
     make_runs(root, {"none": theirs, "batch": ours})
-    interval = interval_of(ours)
+    interval = estimate_interval(ours)
     # two metrics of one variant are two tests; of 8 pairs none is below 2 / 256
     assert analysed(root).headline == (
         f"batch has the best val/accuracy: 0.8047 on average over 8 runs (95 % interval {interval.low:.4f} to"
@@ -68,7 +74,7 @@ def test_the_headline_of_one_run_each_tells_neither_interval_nor_significance(ro
     make_runs(root, {"none": [0.25], "batch": [0.75]})
     headline = analysed(root).headline
     assert headline.startswith("batch has the best val/accuracy: 0.7500 in one run, ")
-    assert headline.endswith(", 0.5000 above none; a single run on either side tells nothing about chance.")
+    assert headline.endswith(", 0.5000 above none; a single run on either side gives no measure of chance.")
     assert "interval" not in headline
 
 
@@ -145,7 +151,7 @@ def test_variants_are_compared_seed_by_seed(root: Path) -> None:
     assert cell.comparison == compare_pairs(ours, theirs, True)
     assert cell.comparison.interval.low > 0  # which is lost in the spread between seeds otherwise
     assert compare_unpaired(ours, theirs, True).interval.low < 0
-    assert cell.p == 2 / 2**5 < unpaired_p(ours, theirs)
+    assert cell.p == 2 / 2**5 < compute_unpaired_p(ours, theirs)
 
 
 def test_pairing_follows_seeds_and_leaves_out_those_that_one_side_lacks(root: Path) -> None:
@@ -163,7 +169,7 @@ def test_pairing_follows_seeds_and_leaves_out_those_that_one_side_lacks(root: Pa
     assert cell.comparison.difference == -0.1875
     assert [variants[name].cells["val/accuracy"].summary.mean for name in ("none", "batch")] == [0.375, 0.5625]  # type: ignore[union-attr]
     assert (
-        "batch and none did not finish with the same seeds: they are compared over the 2 that both have."
+        "batch and none did not finish with the same seeds: they are compared over the 2 seeds they share."
         in ablation.notes
     )
 
@@ -177,7 +183,7 @@ def test_variants_that_share_fewer_than_two_seeds_are_compared_unpaired(root: Pa
     ablation = analysed(root)
     cell = by_name(ablation)["batch"].cells["val/accuracy"]
     assert cell.comparison == compare_unpaired(ours, theirs, True)
-    assert cell.p == unpaired_p(ours, theirs)
+    assert cell.p == compute_unpaired_p(ours, theirs)
     assert "batch and none share fewer than two seeds: they are compared unpaired." in ablation.notes
 
 
@@ -192,7 +198,7 @@ def test_a_seed_that_failed_in_one_variant_is_left_out_of_its_comparison(root: P
     ablation = analysed(root)
     cell = by_name(ablation)["batch"].cells["val/accuracy"]
     assert cell.comparison == compare_pairs([0.5, 0.5], [0.25, 0.5], True)
-    assert len(notes_about(ablation, "over the 2 that both have")) == 1
+    assert len(notes_about(ablation, "over the 2 seeds they share")) == 1
 
 
 def test_a_metric_that_is_not_a_number_in_a_run_is_left_out_there_alone(root: Path) -> None:
@@ -204,7 +210,9 @@ def test_a_metric_that_is_not_a_number_in_a_run_is_left_out_there_alone(root: Pa
         name: (cell.summary and cell.summary.n, cell.comparison and cell.comparison.n) for name, cell in cells.items()
     }
     assert counts == {"val/accuracy": (3, 3), "val/loss": (2, 2)}
-    assert notes_about(ablation, "val/loss") == ["batch: val/loss is missing or not a number in 1 run, left out there."]
+    assert notes_about(ablation, "val/loss") == [
+        "batch: val/loss is missing or not finite in 1 run, left out of that metric."
+    ]
 
 
 def test_holm_counts_the_tests_of_all_metrics_and_variants(root: Path) -> None:
@@ -224,10 +232,10 @@ def test_p_values_of_paired_and_unpaired_comparisons_are_corrected_together(root
         make_run(root, "slim", 10 + seed, metrics={"val/accuracy": accuracy})
     variants = by_name(analysed(root))
     differences = [mine - other for mine, other in zip(batch, none, strict=True)]
-    expected = [*paired_p([differences] * 2), unpaired_p(slim, none)]
+    expected = [*compute_paired_p([differences] * 2), compute_unpaired_p(slim, none)]
     cells = [*variants["batch"].cells.values(), variants["slim"].cells["val/accuracy"]]
     assert [cell.p for cell in cells] == pytest.approx(expected)
-    assert [cell.adjusted_p for cell in cells] == pytest.approx(holm(expected))
+    assert [cell.adjusted_p for cell in cells] == pytest.approx(adjust_by_holm(expected))
     assert math.isnan(variants["slim"].cells["val/loss"].p)
 
 
@@ -236,7 +244,7 @@ def test_with_too_few_seeds_for_any_significance_a_note_says_how_many_would_do(r
     # 4 tests · 2 / 2ⁿ < 0.05 from n = 8 on
     (note,) = notes_about(analysed(root), "exact test")
     assert note.startswith("With 5 seeds the exact test gives no p below 0.0625, and after correction for 4 tests none")
-    assert "8 seeds would do" in note
+    assert "at least 8 seeds are needed" in note
 
 
 def test_with_enough_seeds_no_such_note_is_made_and_differences_are_significant(root: Path) -> None:
@@ -338,14 +346,14 @@ def test_where_the_baseline_was_not_run_another_takes_its_place_and_a_note_says_
     ablation = analysed(root)
     assert ablation.variants[0].name == "batch"
     assert ablation.variants[1].against == "batch"
-    assert "No run is of the baseline none: batch takes its place." in ablation.notes
+    assert "The baseline none was not run: batch is used instead." in ablation.notes
 
 
 def test_the_note_names_the_baseline_of_the_experiment(root: Path) -> None:
     make_runs(root, {"tf_nn": [0.5, 0.5], "none": [0.25, 0.5]}, report={"baseline": "slim"})
     ablation = analysed(root)
     assert ablation.variants[0].name == "none"
-    assert notes_about(ablation, "takes its place") == ["No run is of the baseline slim: none takes its place."]
+    assert notes_about(ablation, "is used instead") == ["The baseline slim was not run: none is used instead."]
 
 
 def test_one_variant_alone_wants_no_baseline(root: Path) -> None:
@@ -444,8 +452,8 @@ def test_runs_are_counted_by_how_they_ended_and_only_finished_ones_make_figures(
     assert variant.cells["val/accuracy"].summary.n == 2
     (note,) = notes_about(analysed(root), "of 7 runs")
     assert note.startswith("mlp-none: 2 failed, 1 diverged, 1 interrupted, 1 died of 7 runs;")
-    assert "update 42 (seed 12)" in note
-    assert "; the figures are of those that finished." in note
+    assert "step 42 (seed 12)" in note
+    assert "; the results are those of finished runs." in note
 
 
 def test_figures_in_the_record_of_a_run_that_did_not_finish_count_nowhere(root: Path) -> None:
@@ -461,7 +469,7 @@ def test_figures_in_the_record_of_a_run_that_did_not_finish_count_nowhere(root: 
 def test_a_variant_with_one_finished_run_says_what_that_leaves_out(root: Path) -> None:
     make_runs(root, {"none": [0.25, 0.5], "batch": [0.5]})
     assert notes_about(analysed(root), "one run finished") == [
-        "batch: one run finished, which gives neither a deviation nor an interval."
+        "batch: only one run finished, so there is no deviation and no interval."
     ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from normlab.report.build import build, report_directory
+from normlab.report.build import build, locate_report
 from normlab.runs.directory import RunDirectory
 
 from .made_runs import make_ablation, make_run
@@ -51,7 +51,7 @@ def test_a_report_over_several_directories_lies_beside_them(tmp_path: Path) -> N
     ablation, place = build([tmp_path / "mlp", tmp_path / "convnet"])
     assert place == tmp_path / "mlp+convnet" / "report"
     assert len(ablation.variants) == 2
-    assert report_directory([tmp_path / "mlp", tmp_path / "mlp"]) == tmp_path / "mlp" / "report"
+    assert locate_report([tmp_path / "mlp", tmp_path / "mlp"]) == tmp_path / "mlp" / "report"
 
 
 def spoil_nothing(root: Path) -> None:
@@ -147,7 +147,7 @@ def test_the_command_takes_another_baseline_metric_threshold_and_format(tmp_path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "nowhere is no directory: name one that normlab wrote"),
+        (["nowhere"], "nowhere is not a directory: name one that normlab wrote"),
         (["e", "--baseline", "rms"], "no variant is 'rms': choose among none; batch; tf_nn"),
         (["e", "--metric", "val/f1"], "no run has the metric 'val/f1': choose among val/accuracy, val/loss"),
     ],

@@ -127,7 +127,7 @@ def test_a_directory_that_is_not_there_is_an_error_that_names_a_remedy(root: Pat
     with pytest.raises(FileNotFoundError) as caught:
         load(root, root / "nothing")
     assert str(caught.value) == (
-        f"{root / 'nothing'} is no directory: name one that normlab wrote, such as outputs/deep_cnn"
+        f"{root / 'nothing'} is not a directory: name one that normlab wrote, such as outputs/deep_cnn"
     )
     with pytest.raises(FileNotFoundError):
         load(make_run(root, "batch") / "run.json")
@@ -296,8 +296,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: (path / "config.yaml").rename(path / "old").parent.joinpath("config.yaml").mkdir(),
         "config.yaml",
     ),
-    "config that is a list": (replace_config(b"- 1\n- 2\n"), "config.yaml holds no config"),
-    "config that is empty": (replace_config(b""), "config.yaml holds no config"),
+    "config that is a list": (replace_config(b"- 1\n- 2\n"), "config.yaml is not a config"),
+    "config that is empty": (replace_config(b""), "config.yaml is not a config"),
     "config that is no YAML": (replace_config(b"a: [1, 2\nb"), "left out: "),
     "config of garbage": (replace_config(b"\xff\xfe\x00\x80"), "left out: "),
     "config that calls code": (replace_config(b"seed: !!python/object/apply:os.getcwd []\n"), "could not determine"),
@@ -367,7 +367,7 @@ def test_rows_of_a_curve_that_are_not_whole_are_left_out_and_told(
 def test_a_file_that_holds_no_curves_is_told(root: Path, content: bytes) -> None:
     results = with_metrics(root, content)
     assert rows_of(results) == []
-    assert "metrics.csv holds no curves" in only_problem(results)
+    assert "metrics.csv has no curves" in only_problem(results)
 
 
 def test_a_folder_in_place_of_curves_is_told(root: Path) -> None:
@@ -376,7 +376,7 @@ def test_a_folder_in_place_of_curves_is_told(root: Path) -> None:
     (path / "metrics.csv").mkdir()
     results = load(root)
     assert len(results.runs) == 1
-    assert "metrics.csv holds no curves" in only_problem(results)
+    assert "metrics.csv has no curves" in only_problem(results)
 
 
 @pytest.mark.parametrize("end", [b"", b"20"])

@@ -14,14 +14,21 @@ from hypothesis import strategies as st
 
 from normlab.report.comparison import (
     Comparison,
+    adjust_by_holm,
     compare_pairs,
     compare_unpaired,
-    holm,
-    paired_p,
-    probability_of_improvement,
-    unpaired_p,
+    compute_paired_p,
+    compute_unpaired_p,
+    estimate_improvement,
 )
-from normlab.report.statistics import Interval, area_under_curve, interval_of, reach, reproduction, summarize
+from normlab.report.statistics import (
+    Interval,
+    compute_area_under_curve,
+    estimate_interval,
+    judge_reproduction,
+    measure_reach,
+    summarize,
+)
 
 of_every_case = settings(deadline=None, max_examples=60)
 of_slow_cases = settings(deadline=None, max_examples=12)
@@ -91,14 +98,14 @@ def bca_of_mean(values: Sequence[float], resamples: int) -> tuple[float, float]:
 
 def test_the_interval_of_five_values_is_that_of_students_t() -> None:
     # mean 3, s² = 10/4, standard error √(2.5 / 5)
-    interval = interval_of([1, 2, 3, 4, 5])
+    interval = estimate_interval([1, 2, 3, 4, 5])
     assert ends(interval) == pytest.approx((3 - T_OF_4 * math.sqrt(0.5), 3 + T_OF_4 * math.sqrt(0.5)), abs=1e-6)
     assert interval.method == "t"
 
 
 def test_the_interval_of_two_values_uses_t_with_one_degree_of_freedom() -> None:
     # t(0.975, 1) = 12.7062; standard error of 0 and 2 is 1
-    assert ends(interval_of([0, 2])) == pytest.approx((1 - 12.7062, 1 + 12.7062), abs=1e-4)
+    assert ends(estimate_interval([0, 2])) == pytest.approx((1 - 12.7062, 1 + 12.7062), abs=1e-4)
 
 
 def test_students_sleep_data_have_the_difference_and_the_effect_that_follow_from_what_r_prints() -> None:
@@ -109,7 +116,7 @@ def test_students_sleep_data_have_the_difference_and_the_effect_that_follow_from
     assert found.difference == pytest.approx(-1.58)
     assert found.effect == pytest.approx(-4.0621 / math.sqrt(10), abs=1e-5)
     # of nine sizes that are not zero all have one sign: 2 of 2⁹ patterns, zero's own sign aside
-    assert paired_p([np.subtract(first, second)]) == [2 / 2**9]
+    assert compute_paired_p([np.subtract(first, second)]) == [2 / 2**9]
 
 
 def test_students_sleep_data_unpaired_give_the_interval_of_welch_that_r_prints() -> None:
@@ -123,7 +130,7 @@ def test_students_sleep_data_unpaired_give_the_interval_of_welch_that_r_prints()
 
 @pytest.mark.parametrize("n", [1, 2, 9, 10, 30])
 def test_equal_values_have_an_interval_of_no_width_and_one_value_has_none(n: int) -> None:
-    interval = interval_of([0.1] * n)
+    interval = estimate_interval([0.1] * n)
     if n == 1:
         assert math.isnan(interval.low)
         assert math.isnan(interval.high)
@@ -133,14 +140,14 @@ def test_equal_values_have_an_interval_of_no_width_and_one_value_has_none(n: int
 
 
 def test_values_are_bootstrapped_from_ten_on() -> None:
-    assert interval_of(range(9)).method == "t"
-    assert interval_of(range(10)).method == "BCa bootstrap"
+    assert estimate_interval(range(9)).method == "t"
+    assert estimate_interval(range(10)).method == "BCa bootstrap"
 
 
 @pytest.mark.parametrize("n", [10, 25, 60])
 def test_the_bootstrap_interval_of_skewed_values_is_that_of_the_formula_of_bca(n: int) -> None:
     values = np.random.default_rng(n).exponential(size=n)
-    interval = interval_of(values)
+    interval = estimate_interval(values)
     # two bootstraps of about 10,000 and 100,000 resamples differ by chance alone
     allowed = 0.06 * (interval.high - interval.low)
     assert ends(interval) == pytest.approx(bca_of_mean(list(values), 100_000), abs=allowed)
@@ -153,7 +160,7 @@ def test_intervals_of_normal_values_hold_the_true_mean_about_as_often_as_they_sa
     for n, repeats, least in ((5, 400, 0.92), (12, 60, 0.82)):  # BCa is known to be short for small samples
         held = 0
         for _ in range(repeats):
-            interval = interval_of(random.normal(3, 2, n))
+            interval = estimate_interval(random.normal(3, 2, n))
             held += interval.low <= 3 <= interval.high
         assert least <= held / repeats <= 0.99, n
 
@@ -174,7 +181,7 @@ def test_a_summary_of_one_value_has_neither_deviation_nor_interval() -> None:
 
 
 def test_there_is_no_summary_of_nothing() -> None:
-    with pytest.raises(ValueError, match="nothing to summarize"):
+    with pytest.raises(ValueError, match="no values to summarize"):
         summarize([], True)
 
 
@@ -205,9 +212,9 @@ def test_a_summary_does_not_see_the_order_of_the_runs(values: list[float], rando
 def test_an_interval_does_not_see_the_order_of_the_values_though_it_is_drawn(
     values: list[float], random: Random
 ) -> None:
-    assert interval_of(random.sample(values, len(values))) == interval_of(values)
+    assert estimate_interval(random.sample(values, len(values))) == estimate_interval(values)
     many = [value + more for more in (0, 64) for value in values] * 3
-    assert interval_of(random.sample(many, len(many))) == interval_of(many)
+    assert estimate_interval(random.sample(many, len(many))) == estimate_interval(many)
 
 
 @given(samples(2), grid())
@@ -227,7 +234,7 @@ def test_a_constant_added_to_all_values_moves_the_summary_and_leaves_its_spread(
 def test_a_bootstrapped_interval_follows_a_change_of_scale_and_origin(
     values: list[float], constant: float, factor: float
 ) -> None:
-    plain, changed = interval_of(values), interval_of([factor * value + constant for value in values])
+    plain, changed = estimate_interval(values), estimate_interval([factor * value + constant for value in values])
     assert ends(changed) == pytest.approx(tuple(factor * end + constant for end in ends(plain)), abs=1e-9)
 
 
@@ -332,7 +339,7 @@ def test_the_order_of_the_seeds_changes_nothing_in_a_comparison(
     shuffled = random.sample(pairs, len(pairs))
     for compare in (compare_pairs, compare_unpaired):
         assert repr(compare(*sides(shuffled), True)) == repr(compare(*sides(pairs), True))
-    assert paired_p([[a - b for a, b in shuffled]]) == paired_p([[a - b for a, b in pairs]])
+    assert compute_paired_p([[a - b for a, b in shuffled]]) == compute_paired_p([[a - b for a, b in pairs]])
 
 
 @given(st.lists(st.tuples(grid(), grid()), min_size=16, max_size=20), st.randoms())
@@ -343,8 +350,8 @@ def test_the_order_of_the_seeds_changes_nothing_where_resamples_are_drawn(
 ) -> None:
     shuffled = random.sample(pairs, len(pairs))
     assert repr(compare_pairs(*sides(shuffled), True)) == repr(compare_pairs(*sides(pairs), True))
-    assert paired_p([[a - b for a, b in shuffled]]) == paired_p([[a - b for a, b in pairs]])
-    assert unpaired_p(*sides(shuffled)) == unpaired_p(*sides(pairs))
+    assert compute_paired_p([[a - b for a, b in shuffled]]) == compute_paired_p([[a - b for a, b in pairs]])
+    assert compute_unpaired_p(*sides(shuffled)) == compute_unpaired_p(*sides(pairs))
 
 
 def assert_mirrored(found: Comparison, of: Comparison) -> None:
@@ -364,7 +371,9 @@ def test_swapping_the_sides_mirrors_a_comparison_and_keeps_its_p(
     for compare in (compare_pairs, compare_unpaired):
         assert_mirrored(compare(theirs, ours, higher), compare(ours, theirs, higher))
     differences = [a - b for a, b in pairs]
-    assert paired_p([[-value for value in differences]]) == pytest.approx(paired_p([differences]), nan_ok=True)
+    assert compute_paired_p([[-value for value in differences]]) == pytest.approx(
+        compute_paired_p([differences]), nan_ok=True
+    )
 
 
 @given(paired(2), grid(), st.booleans())
@@ -387,7 +396,7 @@ def test_a_constant_added_to_both_sides_changes_nothing_in_a_comparison(
 def test_a_constant_added_to_both_sides_keeps_p(pairs: list[tuple[float, float]], constant: float) -> None:
     ours, theirs = sides(pairs)
     moved = [value + constant for value in ours], [value + constant for value in theirs]
-    assert unpaired_p(*moved) == unpaired_p(ours, theirs)
+    assert compute_unpaired_p(*moved) == compute_unpaired_p(ours, theirs)
 
 
 @given(paired(2), st.sampled_from([0.1, 0.3, 7.0, 1000.0]))
@@ -404,7 +413,7 @@ def test_a_positive_factor_scales_the_difference_and_keeps_effect_p_and_improvem
         assert one.improvement == other.improvement
         assert ends(one.interval) == pytest.approx([factor * end for end in ends(other.interval)], abs=1e-7)
     differences = [a - b for a, b in pairs], [a - b for a, b in zip(*scaled, strict=True)]
-    assert paired_p([differences[1]]) == paired_p([differences[0]])
+    assert compute_paired_p([differences[1]]) == compute_paired_p([differences[0]])
 
 
 @given(samples(1), samples(1), st.booleans())
@@ -413,7 +422,7 @@ def test_negating_both_sides_and_the_direction_keeps_the_improvement(
     ours: list[float], theirs: list[float], higher: bool
 ) -> None:
     negated = [-value for value in ours], [-value for value in theirs]
-    assert probability_of_improvement(*negated, not higher) == probability_of_improvement(ours, theirs, higher)
+    assert estimate_improvement(*negated, not higher) == estimate_improvement(ours, theirs, higher)
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=8), st.lists(st.integers(0, 4), min_size=1, max_size=8))
@@ -423,8 +432,8 @@ def test_the_probability_of_improvement_is_the_share_of_pairs_won_with_ties_coun
 ) -> None:
     won = sum(Fraction((a > b) - (a < b) + 1, 2) for a, b in itertools.product(ours, theirs))
     share = float(won / (len(ours) * len(theirs)))
-    assert probability_of_improvement(ours, theirs, True) == pytest.approx(share)
-    assert probability_of_improvement(ours, theirs, False) == pytest.approx(1 - share)
+    assert estimate_improvement(ours, theirs, True) == pytest.approx(share)
+    assert estimate_improvement(ours, theirs, False) == pytest.approx(1 - share)
 
 
 # p-values
@@ -432,13 +441,13 @@ def test_the_probability_of_improvement_is_the_share_of_pairs_won_with_ties_coun
 
 @pytest.mark.parametrize("n", range(2, 11))
 def test_the_smallest_p_of_n_pairs_is_two_in_all_flips(n: int) -> None:
-    assert paired_p([range(1, n + 1)]) == [2 / 2**n]
+    assert compute_paired_p([range(1, n + 1)]) == [2 / 2**n]
 
 
 @given(st.lists(st.integers(-6, 6), min_size=2, max_size=8))
 @of_every_case
 def test_the_paired_p_is_the_share_of_all_sign_flips_with_as_large_a_mean(differences: list[int]) -> None:
-    assert paired_p([differences]) == [share_of_flips(differences)]
+    assert compute_paired_p([differences]) == [share_of_flips(differences)]
 
 
 @given(st.lists(st.tuples(st.integers(9500, 9800), st.integers(-20, 20)), min_size=2, max_size=7))
@@ -447,7 +456,7 @@ def test_ties_between_accuracies_of_ten_thousand_images_are_seen_though_floats_r
     counts: list[tuple[int, int]],
 ) -> None:
     differences = [(right + more) / 10_000 - right / 10_000 for right, more in counts]
-    assert paired_p([differences]) == [share_of_flips([more for _, more in counts])]
+    assert compute_paired_p([differences]) == [share_of_flips([more for _, more in counts])]
 
 
 @given(
@@ -456,20 +465,20 @@ def test_ties_between_accuracies_of_ten_thousand_images_are_seen_though_floats_r
 @of_every_case
 def test_the_unpaired_p_is_twice_the_smaller_share_of_deals_as_extreme(ours: list[int], theirs: list[int]) -> None:
     expected = share_of_deals(ours, theirs)
-    assert unpaired_p(ours, theirs) == pytest.approx(expected)
+    assert compute_unpaired_p(ours, theirs) == pytest.approx(expected)
     as_shares = [right / 10_000 for right in ours], [right / 10_000 for right in theirs]
-    assert unpaired_p(*as_shares) == pytest.approx(expected)
+    assert compute_unpaired_p(*as_shares) == pytest.approx(expected)
 
 
 def test_the_smallest_unpaired_p_of_five_against_five_is_two_in_all_deals() -> None:
-    assert unpaired_p([6, 7, 8, 9, 10], [1, 2, 3, 4, 5]) == pytest.approx(2 / 252)
+    assert compute_unpaired_p([6, 7, 8, 9, 10], [1, 2, 3, 4, 5]) == pytest.approx(2 / 252)
 
 
 def test_darwins_maize_gives_the_p_that_fisher_found() -> None:
     # Fisher, "The design of experiments", 1935, section 21: of 2¹⁵ = 32,768 sums 1,726 are as large as 314 or larger
     eighths = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
     assert sum(eighths) == 314
-    assert paired_p([eighths]) == [1726 / 32768]
+    assert compute_paired_p([eighths]) == [1726 / 32768]
 
 
 def exact_share_by_convolution(differences: Sequence[int]) -> float:
@@ -488,12 +497,12 @@ def exact_share_by_convolution(differences: Sequence[int]) -> float:
 @pytest.mark.parametrize("n", [16, 24])
 def test_the_drawn_p_of_many_pairs_is_near_the_exact_one(n: int, mean: int) -> None:
     differences = np.round(np.random.default_rng(n).normal(mean, 6, n)).astype(int).tolist()
-    assert paired_p([differences])[0] == pytest.approx(exact_share_by_convolution(differences), abs=0.02)
+    assert compute_paired_p([differences])[0] == pytest.approx(exact_share_by_convolution(differences), abs=0.02)
 
 
 def test_a_drawn_p_is_never_zero() -> None:
-    assert 0 < paired_p([[1.0] * 40])[0] < 0.001
-    assert 0 < unpaired_p(np.arange(20) + 100, np.arange(20)) < 0.001
+    assert 0 < compute_paired_p([[1.0] * 40])[0] < 0.001
+    assert 0 < compute_unpaired_p(np.arange(20) + 100, np.arange(20)) < 0.001
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.0, 2.0])
@@ -503,33 +512,33 @@ def test_the_drawn_p_of_many_runs_unpaired_is_near_the_one_of_the_normal_approxi
     pooled = np.concatenate([ours, theirs])
     # under dealing the difference of the means has the variance of the finite population: s² · (1/n + 1/m)
     z = abs(ours.mean() - theirs.mean()) / (pooled.std(ddof=1) * math.sqrt(2 / 40))
-    assert unpaired_p(ours, theirs) == pytest.approx(2 * (1 - NormalDist().cdf(float(z))), abs=0.02)
+    assert compute_unpaired_p(ours, theirs) == pytest.approx(2 * (1 - NormalDist().cdf(float(z))), abs=0.02)
 
 
 def test_one_run_each_has_no_p() -> None:
-    assert math.isnan(unpaired_p([1], [2]))
-    assert math.isnan(unpaired_p([1], [2, 3, 4]))
-    assert all(math.isnan(p) for p in paired_p([[1.0], []]))
-    assert paired_p([]) == []
+    assert math.isnan(compute_unpaired_p([1], [2]))
+    assert math.isnan(compute_unpaired_p([1], [2, 3, 4]))
+    assert all(math.isnan(p) for p in compute_paired_p([[1.0], []]))
+    assert compute_paired_p([]) == []
 
 
 def test_sides_that_are_equal_throughout_have_p_one() -> None:
-    assert paired_p([[0.0] * 5, [0.0] * 20]) == [1, 1]
-    assert unpaired_p([0.5] * 3, [0.5] * 4) == 1
-    assert unpaired_p([0.5] * 30, [0.5] * 30) == 1
+    assert compute_paired_p([[0.0] * 5, [0.0] * 20]) == [1, 1]
+    assert compute_unpaired_p([0.5] * 3, [0.5] * 4) == 1
+    assert compute_unpaired_p([0.5] * 30, [0.5] * 30) == 1
 
 
 @given(st.lists(samples(0, 6), min_size=1, max_size=6))
 @of_every_case
 def test_a_comparison_among_others_has_the_p_that_it_has_alone(groups: list[list[float]]) -> None:
-    together = paired_p(groups)
-    assert repr(together) == repr([paired_p([values])[0] for values in groups])
+    together = compute_paired_p(groups)
+    assert repr(together) == repr([compute_paired_p([values])[0] for values in groups])
 
 
 def test_a_comparison_among_others_has_the_drawn_p_that_it_has_alone() -> None:
     groups = [np.random.default_rng(number).normal(0.3, 1, 18) for number in range(3)]
-    assert paired_p(groups) == [paired_p([values])[0] for values in groups]
-    assert len(set(paired_p(groups))) == 3
+    assert compute_paired_p(groups) == [compute_paired_p([values])[0] for values in groups]
+    assert len(set(compute_paired_p(groups))) == 3
 
 
 # Holm's correction
@@ -537,19 +546,19 @@ def test_a_comparison_among_others_has_the_drawn_p_that_it_has_alone() -> None:
 
 def test_holm_gives_what_r_gives() -> None:
     # R: p.adjust(c(0.01, 0.02, 0.03, 0.04, 0.05), "holm"): 0.05 0.08 0.09 0.09 0.09
-    assert holm([0.01, 0.02, 0.03, 0.04, 0.05]) == pytest.approx([0.05, 0.08, 0.09, 0.09, 0.09])
+    assert adjust_by_holm([0.01, 0.02, 0.03, 0.04, 0.05]) == pytest.approx([0.05, 0.08, 0.09, 0.09, 0.09])
     # 4 · 0.005 = 0.02; 3 · 0.01 = 0.03; 2 · 0.03 = 0.06; 0.04 is raised to the one before
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert adjust_by_holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 def test_one_test_is_left_as_it_is_and_nothing_exceeds_one() -> None:
-    assert holm([0.04]) == [0.04]
-    assert holm([0.5, 0.9]) == [1, 1]
-    assert holm([]) == []
+    assert adjust_by_holm([0.04]) == [0.04]
+    assert adjust_by_holm([0.5, 0.9]) == [1, 1]
+    assert adjust_by_holm([]) == []
 
 
 def test_what_was_not_tested_does_not_count_among_the_tests() -> None:
-    found = holm([0.02, math.nan, 0.03])
+    found = adjust_by_holm([0.02, math.nan, 0.03])
     assert found[::2] == pytest.approx([0.04, 0.04])
     assert math.isnan(found[1])
 
@@ -560,7 +569,7 @@ p_values = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 @given(p_values)
 @of_every_case
 def test_adjusted_p_values_are_no_smaller_no_larger_than_one_and_in_the_same_order(values: list[float]) -> None:
-    adjusted = holm(values)
+    adjusted = adjust_by_holm(values)
     assert all(raw <= found <= 1 for raw, found in zip(values, adjusted, strict=True))
     assert all(
         found <= max(1e-300, len(values) * raw)
@@ -578,14 +587,16 @@ def test_adjusting_does_not_depend_on_the_order_of_the_tests(
     random: Random,
 ) -> None:
     order = random.sample(range(len(values)), len(values))
-    adjusted = holm(values)
-    assert holm([values[place] for place in order]) == [adjusted[place] for place in order]
+    adjusted = adjust_by_holm(values)
+    assert adjust_by_holm([values[place] for place in order]) == [adjusted[place] for place in order]
 
 
 @given(p_values, st.floats(0, 1))
 @of_every_case
 def test_one_more_test_never_makes_another_more_significant(values: list[float], more: float) -> None:
-    assert all(after >= before for before, after in zip(holm(values), holm([*values, more]), strict=False))
+    assert all(
+        after >= before for before, after in zip(adjust_by_holm(values), adjust_by_holm([*values, more]), strict=False)
+    )
 
 
 # Published figures
@@ -593,7 +604,7 @@ def test_one_more_test_never_makes_another_more_significant(values: list[float],
 
 def test_the_prediction_interval_is_that_of_the_formula() -> None:
     # n = 5: mean 3, s = √2.5, half = t · s · √(1 + 1/5) = t · √3
-    found = reproduction([1, 2, 3, 4, 5], 3)
+    found = judge_reproduction([1, 2, 3, 4, 5], 3)
     half = T_OF_4 * math.sqrt(3)
     assert (found.low, found.high) == pytest.approx((3 - half, 3 + half), abs=1e-6)
     assert found.verdict == "reproduced"
@@ -604,14 +615,14 @@ def test_the_prediction_interval_is_that_of_the_formula() -> None:
     [(-1.80, "reproduced", "within"), (-1.82, "differs", "below"), (7.82, "differs", "above")],
 )
 def test_a_published_figure_outside_the_prediction_interval_differs(published: float, verdict: str, side: str) -> None:
-    found = reproduction([1, 2, 3, 4, 5], published)  # 3 ± 4.8089
+    found = judge_reproduction([1, 2, 3, 4, 5], published)  # 3 ± 4.8089
     assert (found.published, found.verdict) == (published, verdict)
     assert found.why.startswith(side)
 
 
 @pytest.mark.parametrize("values", [[], [0.5]])
 def test_fewer_than_two_runs_are_not_comparable_with_a_published_figure(values: list[float]) -> None:
-    found = reproduction(values, 0.5)
+    found = judge_reproduction(values, 0.5)
     assert found.verdict == "not comparable"
     assert f"n = {len(values)}" in found.why
     assert math.isnan(found.low)
@@ -623,7 +634,7 @@ def test_the_mean_itself_is_reproduced_and_the_prediction_is_wider_than_the_inte
     values: list[float],
 ) -> None:
     mean = float(np.mean(values))
-    found, interval = reproduction(values, mean), interval_of(values)
+    found, interval = judge_reproduction(values, mean), estimate_interval(values)
     assert found.verdict == "reproduced"
     assert found.low <= interval.low + 1e-12
     assert interval.high - 1e-12 <= found.high
@@ -635,33 +646,33 @@ def test_the_mean_itself_is_reproduced_and_the_prediction_is_wider_than_the_inte
 def test_the_leukaemia_remissions_of_gehan_have_the_medians_of_the_textbooks() -> None:
     # Freireich et al., 1963; Gehan, 1965: weeks in remission, + where censored. Kaplan–Meier medians: 23 and 8.
     times = [6, 6, 6, 7, 10, 13, 16, 22, 23, 6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35]
-    treated = reach(times, [True] * 9 + [False] * 12)
+    treated = measure_reach(times, [True] * 9 + [False] * 12)
     assert (treated.n, treated.reached, treated.median) == (21, 9, 23)
     placebo = [1, 1, 2, 2, 3, 4, 4, 5, 5, 8, 8, 8, 8, 11, 11, 12, 12, 15, 17, 22, 23]
-    assert reach(placebo, [True] * 21).median == 8
+    assert measure_reach(placebo, [True] * 21).median == 8
 
 
 def test_runs_that_never_reach_it_count_as_later_than_those_that_do() -> None:
-    found = reach([100, 200, 300, 1000, 1000], [True, True, True, False, False])
+    found = measure_reach([100, 200, 300, 1000, 1000], [True, True, True, False, False])
     assert (found.n, found.reached, found.median) == (5, 3, 300)
 
 
 def test_there_is_no_median_where_fewer_than_half_reach_it() -> None:
-    found = reach([100, 200, 1000, 1000, 1000], [True, True, False, False, False])
+    found = measure_reach([100, 200, 1000, 1000, 1000], [True, True, False, False, False])
     assert (found.n, found.reached) == (5, 2)
     assert math.isnan(found.median)
-    none = reach([1000, 1000], [False, False])
+    none = measure_reach([1000, 1000], [False, False])
     assert (none.n, none.reached) == (2, 0)
     assert math.isnan(none.median)
 
 
 @pytest.mark.parametrize("half", [*range(1, 30), 100])
 def test_exactly_half_is_enough_for_a_median_though_floats_round(half: int) -> None:
-    assert reach([*range(1, half + 1), *[1000] * half], [True] * half + [False] * half).median == half
+    assert measure_reach([*range(1, half + 1), *[1000] * half], [True] * half + [False] * half).median == half
 
 
 def test_one_run_reaches_it_when_it_does() -> None:
-    found = reach([70], [True])
+    found = measure_reach([70], [True])
     assert (found.n, found.reached, found.median) == (1, 1, 70)
 
 
@@ -672,25 +683,25 @@ def test_the_median_time_does_not_see_the_order_of_the_runs_and_scales_with_the_
     random: Random,
 ) -> None:
     steps, reached = [step for step, _ in runs], [did for _, did in runs]
-    found = reach(steps, reached)
+    found = measure_reach(steps, reached)
     shuffled = random.sample(runs, len(runs))
-    assert repr(reach([step for step, _ in shuffled], [did for _, did in shuffled])) == repr(found)
-    assert reach([10 * step for step in steps], reached).median == pytest.approx(10 * found.median, nan_ok=True)
+    assert repr(measure_reach([step for step, _ in shuffled], [did for _, did in shuffled])) == repr(found)
+    assert measure_reach([10 * step for step in steps], reached).median == pytest.approx(10 * found.median, nan_ok=True)
 
 
 # Areas
 
 
 def test_the_area_under_a_constant_is_its_height_and_under_a_line_its_middle() -> None:
-    assert area_under_curve([10, 20, 100], [0.5, 0.5, 0.5]) == 0.5
-    assert area_under_curve([0, 100], [0, 1]) == 0.5
-    assert area_under_curve([100, 200, 400], [1, 2, 4]) == 2.5  # the line x / 100 from 1 to 4
-    assert area_under_curve([0, 1, 3], [0, 2, 2]) == pytest.approx((1 + 4) / 3)
+    assert compute_area_under_curve([10, 20, 100], [0.5, 0.5, 0.5]) == 0.5
+    assert compute_area_under_curve([0, 100], [0, 1]) == 0.5
+    assert compute_area_under_curve([100, 200, 400], [1, 2, 4]) == 2.5  # the line x / 100 from 1 to 4
+    assert compute_area_under_curve([0, 1, 3], [0, 2, 2]) == pytest.approx((1 + 4) / 3)
 
 
 def test_fewer_than_two_steps_have_no_area() -> None:
     for steps in ([], [5], [5, 5]):
-        assert math.isnan(area_under_curve(steps, [0.5] * len(steps)))
+        assert math.isnan(compute_area_under_curve(steps, [0.5] * len(steps)))
 
 
 curves = st.lists(st.tuples(st.integers(1, 64), grid()), min_size=2, max_size=8).map(
@@ -707,8 +718,8 @@ def test_a_point_put_on_the_line_between_two_leaves_the_area_as_it_is(
     share = data.draw(st.integers(1, 7)) / 8
     (left, low), (right, high) = points[after - 1], points[after]
     more = [*points[:after], (left + share * (right - left), low + share * (high - low)), *points[after:]]
-    area = area_under_curve(*map(list, zip(*points, strict=True)))
-    assert area_under_curve(*map(list, zip(*more, strict=True))) == pytest.approx(area, abs=1e-12)
+    area = compute_area_under_curve(*map(list, zip(*points, strict=True)))
+    assert compute_area_under_curve(*map(list, zip(*more, strict=True))) == pytest.approx(area, abs=1e-12)
     assert min(value for _, value in points) - 1e-12 <= area <= max(value for _, value in points) + 1e-12
 
 
@@ -718,6 +729,6 @@ def test_the_area_moves_with_the_curve_and_not_with_where_its_steps_begin(
     points: list[tuple[int, float]], constant: float, later: int
 ) -> None:
     steps, values = [step for step, _ in points], [value for _, value in points]
-    area = area_under_curve(steps, values)
-    moved = area_under_curve([step + later for step in steps], [value + constant for value in values])
+    area = compute_area_under_curve(steps, values)
+    moved = compute_area_under_curve([step + later for step in steps], [value + constant for value in values])
     assert moved == pytest.approx(area + constant, abs=1e-12)

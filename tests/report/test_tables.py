@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from normlab.report.analysis import Options, analyse
-from normlab.report.latex import escaped, latex
+from normlab.report.latex import escape_latex, write_latex
 from normlab.report.load import load
-from normlab.report.markdown import markdown
-from normlab.report.ranking import ranking, that_fit
-from normlab.report.tables import tidy
+from normlab.report.markdown import write_markdown
+from normlab.report.ranking import rank, select_variants
+from normlab.report.tables import tabulate
 
 from .made_runs import make_ablation, make_run
 
@@ -25,7 +25,7 @@ def test_the_tidy_table_has_a_row_per_variant_and_metric_with_every_digit(tmp_pa
     make_run(tmp_path / "e", "none", 0, accuracy=1 / 3)
     make_run(tmp_path / "e", "none", 1, accuracy=2 / 3)
     make_run(tmp_path / "e", "batch", 0, accuracy=5 / 7)
-    table = tidy(analyse(load(tmp_path / "e")))
+    table = tabulate(analyse(load(tmp_path / "e")))
     rows: Any = {(row["variant"], row["metric"]): row for row in table.to_dict("records")}
     assert set(rows) == {(name, f"val/{kind}") for name in ("none", "batch") for kind in ("accuracy", "loss")}
     assert rows[("none", "val/accuracy")]["mean"] == np.mean([1 / 3, 2 / 3])
@@ -37,7 +37,7 @@ def test_the_tidy_table_has_a_row_per_variant_and_metric_with_every_digit(tmp_pa
 
 def test_the_table_that_is_written_reads_back_to_the_same_numbers(tmp_path: Path) -> None:
     make_ablation(tmp_path / "e")
-    table = tidy(analyse(load(tmp_path / "e")))
+    table = tabulate(analyse(load(tmp_path / "e")))
     table.to_csv(tmp_path / "table.csv", index=False)
     again = pd.read_csv(tmp_path / "table.csv", converters={"mean": float})
     assert again["mean"].tolist() == table["mean"].tolist()
@@ -45,7 +45,7 @@ def test_the_table_that_is_written_reads_back_to_the_same_numbers(tmp_path: Path
 
 def test_markdown_marks_the_best_and_says_what_its_numbers_are(tmp_path: Path) -> None:
     make_ablation(tmp_path / "e", published={"batch": {"val/accuracy": 0.94}})
-    text = markdown(analyse(load(tmp_path / "e")))
+    text = write_markdown(analyse(load(tmp_path / "e")))
     (best,) = [line for line in text.splitlines() if line.startswith("| tf\\_nn | 5 | **0.9")]
     assert "0.9400, reproduced" in text
     assert "(n = 5), 95 % interval of the mean (t)" in text
@@ -56,10 +56,10 @@ def test_markdown_marks_the_best_and_says_what_its_numbers_are(tmp_path: Path) -
 def test_significant_differences_have_an_asterisk(tmp_path: Path) -> None:
     make_ablation(tmp_path / "e", seeds=10)
     ablation = analyse(load(tmp_path / "e"))
-    rows = [line for line in markdown(ablation).splitlines() if line.startswith(("| batch", "| tf"))]
+    rows = [line for line in write_markdown(ablation).splitlines() if line.startswith(("| batch", "| tf"))]
     assert len(rows) == 4
     assert all("\\*" in row for row in rows)
-    assert latex(ablation).count(r"$^{*}$") == 4
+    assert write_latex(ablation).count(r"$^{*}$") == 4
 
 
 def test_two_factors_make_a_two_way_table(tmp_path: Path) -> None:
@@ -68,9 +68,9 @@ def test_two_factors_make_a_two_way_table(tmp_path: Path) -> None:
             if (lr, normalizer) != (1.0, "batch"):
                 make_run(tmp_path / "e", normalizer, accuracy=lr / 2, config={"optimizer": {"lr": lr}})
     ablation = analyse(load(tmp_path / "e"))
-    assert "| normalizer \\\\ optimizer.lr | 0.01 | 0.1 | 1 |" in markdown(ablation)
-    assert "| batch | 0.0050 | 0.0500 | – |" in markdown(ablation)
-    assert "normalizer / optimizer.lr & 0.01 & 0.1 & 1 " in latex(ablation)
+    assert "| normalizer \\\\ optimizer.lr | 0.01 | 0.1 | 1 |" in write_markdown(ablation)
+    assert "| batch | 0.0050 | 0.0500 | – |" in write_markdown(ablation)
+    assert "normalizer / optimizer.lr & 0.01 & 0.1 & 1 " in write_latex(ablation)
 
 
 def test_every_table_names_precision_device_and_threads(tmp_path: Path) -> None:
@@ -78,11 +78,13 @@ def test_every_table_names_precision_device_and_threads(tmp_path: Path) -> None:
         for normalizer in ("none", "batch"):
             make_run(tmp_path / "e", normalizer, config={"optimizer": {"lr": lr}}, precision="bf16-mixed")
     ablation = analyse(load(tmp_path / "e"))
-    assert "Precision: bf16-mixed; device: cpu; threads: 1." in markdown(ablation)
-    tables = latex(ablation).split(r"\end{table}")[:-1]
+    assert "Precision: bf16-mixed; device: cpu; threads: 1." in write_markdown(ablation)
+    tables = write_latex(ablation).split(r"\end{table}")[:-1]
     assert len(tables) == 2
     assert all("Precision: bf16-mixed; device: cpu; threads: 1." in table for table in tables)
-    assert {*tidy(ablation)[["precision", "device", "threads"]].itertuples(index=False)} == {("bf16-mixed", "cpu", "1")}
+    assert {*tabulate(ablation)[["precision", "device", "threads"]].itertuples(index=False)} == {
+        ("bf16-mixed", "cpu", "1")
+    }
 
 
 def test_where_runs_differ_in_precision_every_table_tells_which_has_which(tmp_path: Path) -> None:
@@ -91,34 +93,36 @@ def test_where_runs_differ_in_precision_every_table_tells_which_has_which(tmp_pa
         make_run(tmp_path / "e", "batch", 1, precision=precision)
     ablation = analyse(load(tmp_path / "e"), Options(baseline="accelerator.precision=32-true"))
     assert [variant.name.partition("=")[2] for variant in ablation.variants] == ["32-true", "bf16-mixed"]
-    assert "Precision: 32-true (2), bf16-mixed (2); device: cpu; threads: 1." in markdown(ablation)
-    for row in tidy(ablation).to_dict("records"):
+    assert "Precision: 32-true (2), bf16-mixed (2); device: cpu; threads: 1." in write_markdown(ablation)
+    for row in tabulate(ablation).to_dict("records"):
         assert row["variant"] == f"accelerator.precision={row['precision']}"
 
 
 def test_runs_of_which_nothing_is_recorded_have_no_precision_to_name(tmp_path: Path) -> None:
     make_run(tmp_path / "e", environment={})
-    assert "Precision: not recorded; device: not recorded" in markdown(analyse(load(tmp_path / "e")))
+    assert "Precision: not recorded; device: not recorded" in write_markdown(analyse(load(tmp_path / "e")))
 
 
 def test_no_runs_make_tables_that_say_so(tmp_path: Path) -> None:
     ablation = analyse(load(tmp_path))
-    assert "There are no runs." in markdown(ablation)
-    assert r"\begin{tabular}" in latex(ablation)
-    assert tidy(ablation).empty
+    assert "There are no runs." in write_markdown(ablation)
+    assert r"\begin{tabular}" in write_latex(ablation)
+    assert tabulate(ablation).empty
 
 
 def test_names_cannot_break_a_markdown_table(tmp_path: Path) -> None:
     make_run(tmp_path / "e", ODD)
     make_run(tmp_path / "e", "none")
-    (row, _) = [line for line in markdown(analyse(load(tmp_path / "e"))).splitlines() if line.startswith("| a")][:2]
+    (row, _) = [line for line in write_markdown(analyse(load(tmp_path / "e"))).splitlines() if line.startswith("| a")][
+        :2
+    ]
     assert "&lt;i&gt;" in row
     assert row.replace("\\|", "").count("|") == 8
 
 
 def test_special_letters_are_printed_by_latex() -> None:
-    assert escaped("50% of tf_nn & $x^2$") == r"50\% of tf\_nn \& \$x\textasciicircum{}2\$"
-    assert escaped("two\nlines, 數") == "two lines, ?"
+    assert escape_latex("50% of tf_nn & $x^2$") == r"50\% of tf\_nn \& \$x\textasciicircum{}2\$"
+    assert escape_latex("two\nlines, 數") == "two lines, ?"
 
 
 def compiled(table: str, place: Path) -> str:
@@ -146,12 +150,12 @@ def test_latex_compiles_whatever_variants_are_called(tmp_path: Path, rates: tupl
         for seed in range(2):
             for lr in rates:
                 make_run(tmp_path / "e_1", normalizer, seed, accuracy=seed / 3, config={"optimizer": {"lr": lr}})
-    assert "Output written on paper.pdf (1 page" in compiled(latex(analyse(load(tmp_path / "e_1"))), tmp_path)
+    assert "Output written on paper.pdf (1 page" in compiled(write_latex(analyse(load(tmp_path / "e_1"))), tmp_path)
 
 
 def test_the_latex_table_fits_the_width_of_a_page(tmp_path: Path) -> None:
     make_ablation(tmp_path / "e", seeds=10, published={"batch": {"val/accuracy": 0.94, "val/loss": 0.2}})
-    assert "Overfull" not in compiled(latex(analyse(load(tmp_path / "e"))), tmp_path)
+    assert "Overfull" not in compiled(write_latex(analyse(load(tmp_path / "e"))), tmp_path)
 
 
 def test_of_many_variants_the_baseline_and_the_best_are_shown(tmp_path: Path) -> None:
@@ -159,6 +163,6 @@ def test_of_many_variants_the_baseline_and_the_best_are_shown(tmp_path: Path) ->
         make_run(tmp_path / "e", f"n{number:02}", accuracy=number / 100)
     make_run(tmp_path / "e", "none", accuracy=0.001)
     ablation = analyse(load(tmp_path / "e"))
-    assert [variant.name for variant in that_fit(ablation, 4)] == ["none", "n97", "n98", "n99"]
-    assert [variant.name for variant in ranking(ablation, "val/loss")[:2]] == ["n99", "n98"]
-    assert "of 101 variants: baselines and the best" in latex(ablation)
+    assert [variant.name for variant in select_variants(ablation, 4)] == ["none", "n97", "n98", "n99"]
+    assert [variant.name for variant in rank(ablation, "val/loss")[:2]] == ["n99", "n98"]
+    assert "of 101 variants: baselines and the best" in write_latex(ablation)

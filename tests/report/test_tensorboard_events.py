@@ -18,7 +18,7 @@ from tensorboard.util.tensor_util import make_ndarray  # type: ignore[import-unt
 
 from normlab.report.analysis import analyse
 from normlab.report.load import load
-from normlab.report.markdown import markdown
+from normlab.report.markdown import write_markdown
 from normlab.report.tensorboard import MOST_VARIANTS, directory_names, write_events
 
 from .made_runs import make_ablation, make_run
@@ -141,7 +141,7 @@ def test_the_text_is_the_table_of_the_report(tmp_path: Path) -> None:
     make_run(tmp_path / "e", "none", 0)
     make_run(tmp_path / "e", "<b>x|y</b>", 0, accuracy=0.9)
     text = text_of(written(tmp_path / "e"), "report")
-    assert text.startswith(markdown(analyse(load(tmp_path / "e"))))
+    assert text.startswith(write_markdown(analyse(load(tmp_path / "e"))))
     assert r"&lt;b&gt;x\|y&lt;/b&gt;" in text
 
 

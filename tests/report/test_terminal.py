@@ -45,7 +45,7 @@ def test_runs_that_did_not_finish_are_counted(tmp_path: Path) -> None:
     make_run(tmp_path / "e", "none", 1, status="diverged", diverged_at=7)
     text = printed(tmp_path / "e")
     assert "1 of 2" in text
-    assert "The loss was not finite at update 7 (seed 1)." in text
+    assert "The loss was not finite at step 7 (seed 1)." in text
 
 
 def test_of_many_variants_twenty_are_shown(tmp_path: Path) -> None:

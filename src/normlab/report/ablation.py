@@ -1,4 +1,4 @@
-"""What a report is made of: variants of an ablation, and one cell for each metric of each variant."""
+"""Content of a report: the variants of an ablation, and one cell for each metric of each variant."""
 
 import math
 from collections import Counter
@@ -16,17 +16,17 @@ SIGNIFICANT = 0.05
 
 @dataclass
 class Cell:
-    """One metric of one variant. Parts that the runs do not give are None."""
+    """One metric of one variant. Parts that cannot be computed are None."""
 
     summary: Summary | None = None
     comparison: Comparison | None = None
     p: float = math.nan
-    """Of the permutation test against the baseline, two-sided."""
+    """P-value of the two-sided permutation test against the baseline."""
     adjusted_p: float = math.nan
     """The same after Holm's correction over all tests of the table."""
     reproduction: Reproduction | None = None
     area: Summary | None = None
-    """Of the areas under the runs' curves of this metric: their mean heights."""
+    """Summary of the areas under the curves of this metric, which are mean heights."""
 
     @property
     def is_significant(self) -> bool:
@@ -35,18 +35,18 @@ class Cell:
 
 @dataclass
 class Variant:
-    """Runs that differ in their seed alone."""
+    """Runs that differ only in their seed."""
 
     name: str
     label: Label
     runs: list[Run]
     is_baseline: bool
     against: str | None = None
-    """Name of the variant that it is compared with; None for a baseline, and where there is none."""
+    """Name of the variant to compare with; None for a baseline, and if that variant was not run."""
     cells: dict[str, Cell] = field(default_factory=dict)
     """By metric."""
     threshold: float | None = None
-    """Value of the metric judged at which a run counts as a success."""
+    """Value of the metric `judged_by` from which a run counts as a success."""
     judged_by: str | None = None
     successes: int | None = None
     """Runs that ended at or beyond the threshold."""
@@ -63,12 +63,12 @@ class Variant:
 
     @property
     def results(self) -> int:
-        """Runs with nothing left to do, diverged ones included: what a success rate is a share of."""
+        """Number of finished and diverged runs, the denominator of success rates."""
         return sum(run.record.is_result for run in self.runs)
 
     @property
     def published(self) -> Mapping[str, Any]:
-        """The published figures of its normalizer; empty where there are none."""
+        """The published figures of its normalizer; empty if there are none."""
         for run in self.runs:
             found = run.record.published
             figures = found.get(run.record.choices.get("normalizer", "")) if isinstance(found, Mapping) else None
@@ -84,13 +84,13 @@ class Variant:
 
 @dataclass(frozen=True)
 class Ablation:
-    """All that tables, figures and page are made of."""
+    """Results of an analysis, from which tables, figures and page are made."""
 
     results: Results
     variants: list[Variant]
     """The baseline first."""
     metrics: list[str]
-    """Final metrics, the one that the report judges by first."""
+    """Final metrics, `metric` first."""
     metric: str
     baseline: Mapping[str, str]
     factors: list[str]
@@ -98,7 +98,7 @@ class Ablation:
     source: str
     headline: str
     notes: list[str]
-    """What a reader must know to read the numbers right, a line each."""
+    """Caveats on the numbers, a line each."""
 
     @property
     def title(self) -> str:
@@ -106,5 +106,5 @@ class Ablation:
 
 
 def higher_is_better(metric: str) -> bool:
-    """Whether larger values of a metric are better: of all but losses and errors."""
+    """Return whether larger values of a metric are better: for all but losses, errors and perplexities."""
     return not any(word in metric.lower() for word in ("loss", "error", "perplexity"))

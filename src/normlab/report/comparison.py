@@ -1,4 +1,4 @@
-"""How two variants compare: differences paired by seed, permutation tests, effect sizes, correction for many tests."""
+"""Comparison of two variants: differences paired by seed, permutation tests, effect sizes, multiple testing."""
 
 import math
 from collections.abc import Sequence
@@ -8,25 +8,25 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from normlab.report.statistics import CONFIDENCE, RESAMPLES, ROUNDING, Interval, Values, interval_of
+from normlab.report.statistics import CONFIDENCE, RESAMPLES, ROUNDING, Interval, Values, estimate_interval
 
 LARGEST_EXACT_TEST = 2**15
-"""Rearrangements up to which a permutation test takes them all; above, it draws `RESAMPLES` of them."""
+"""Largest number of permutations that are all computed; a larger test draws `RESAMPLES` of them."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A variant against its baseline; positive differences mean that the variant's values are larger."""
+    """Comparison of a variant with its baseline; positive differences mean larger values of the variant."""
 
     n: int
-    """Pairs, or the runs of the smaller side where there are none."""
+    """Number of pairs, or of runs of the smaller side if unpaired."""
     paired: bool
     difference: float
     interval: Interval
     effect: float
-    """Mean difference in standard deviations: of the differences where paired (Cohen's d_z), else pooled (d)."""
+    """Mean difference in standard deviations of the differences (Cohen's d_z), or pooled ones (d) if unpaired."""
     improvement: float
-    """Probability that a run of the variant is better than one of the baseline, ties counting half."""
+    """Probability that a run of the variant is better than one of the baseline; ties count half."""
 
 
 def compare_pairs(variant: ArrayLike, baseline: ArrayLike, higher_is_better: bool) -> Comparison:
@@ -36,19 +36,19 @@ def compare_pairs(variant: ArrayLike, baseline: ArrayLike, higher_is_better: boo
     deviation = differences.std(ddof=1) if len(differences) > 1 else math.nan
     difference = float(differences.mean())
     if abs(difference) <= ROUNDING * np.abs([ours, theirs]).max():
-        difference = 0.0  # the rest that is left where differences cancel
+        difference = 0.0  # rounding error of differences that cancel
     return Comparison(
         n=len(differences),
         paired=True,
         difference=difference,
-        interval=interval_of(differences),
-        effect=_ratio(difference, deviation),
-        improvement=probability_of_improvement(ours, theirs, higher_is_better),
+        interval=estimate_interval(differences),
+        effect=_divide(difference, deviation),
+        improvement=estimate_improvement(ours, theirs, higher_is_better),
     )
 
 
 def compare_unpaired(variant: ArrayLike, baseline: ArrayLike, higher_is_better: bool) -> Comparison:
-    """Compare two variants that share too few seeds to be paired; the interval is Welch's."""
+    """Compare two variants that share fewer than two seeds; the interval is Welch's."""
     ours, theirs = (np.sort(np.asarray(values, dtype=np.float64)) for values in (variant, baseline))
     smaller = min(len(ours), len(theirs))
     difference = float(ours.mean() - theirs.mean())
@@ -66,16 +66,16 @@ def compare_unpaired(variant: ArrayLike, baseline: ArrayLike, higher_is_better: 
         paired=False,
         difference=difference,
         interval=interval,
-        effect=_ratio(difference, math.sqrt(squares / degrees) if degrees else math.nan),
-        improvement=probability_of_improvement(ours, theirs, higher_is_better),
+        effect=_divide(difference, math.sqrt(squares / degrees) if degrees else math.nan),
+        improvement=estimate_improvement(ours, theirs, higher_is_better),
     )
 
 
-def paired_p(differences: Sequence[ArrayLike]) -> list[float]:
-    """Return the two-sided p of each comparison: the share of sign flips that make its mean difference as large.
+def compute_paired_p(differences: Sequence[ArrayLike]) -> list[float]:
+    """Return the two-sided p-value of the sign-flip permutation test of each comparison.
 
-    All 2ⁿ ways to flip the signs of n differences are taken up to n = 15, which is exact: so n pairs give no p below
-    2 / 2ⁿ. Fewer than two pairs give nan. Comparisons of one n share the flips, which takes most of the time.
+    The test is exact up to n = 15 pairs, with all 2ⁿ sign flips, so p is at least 2 / 2ⁿ; it is nan for fewer than
+    two pairs. Comparisons with the same n share the flips, whose computation takes most of the time.
     """
     found = [math.nan] * len(differences)
     by_size: dict[int, list[int]] = {}
@@ -84,13 +84,13 @@ def paired_p(differences: Sequence[ArrayLike]) -> list[float]:
     for size, places in by_size.items():
         if size > 1:
             p_values = stats.permutation_test(
-                (np.array([_in_units_of_the_largest(differences[place]) for place in places]),),
-                lambda each, axis: np.round(np.mean(each, axis=axis), 9),  # else rounding would part means that tie
+                (np.array([_normalize(differences[place]) for place in places]),),
+                lambda each, axis: np.round(np.mean(each, axis=axis), 9),  # keeps ties despite rounding
                 permutation_type="samples",
                 n_resamples=math.inf if 2**size <= LARGEST_EXACT_TEST else RESAMPLES,
                 vectorized=True,
                 axis=1,
-                batch=512,  # larger ones leave the cache and take ten times as long
+                batch=512,  # larger batches leave the cache and take ten times as long
                 rng=np.random.default_rng(0),
             ).pvalue
             for place, p in zip(places, p_values, strict=True):
@@ -98,14 +98,14 @@ def paired_p(differences: Sequence[ArrayLike]) -> list[float]:
     return found
 
 
-def unpaired_p(variant: ArrayLike, baseline: ArrayLike) -> float:
-    """Return the two-sided p of the permutation test that deals all runs anew to two sides; nan for one run each."""
+def compute_unpaired_p(variant: ArrayLike, baseline: ArrayLike) -> float:
+    """Return the two-sided p-value of the permutation test of two samples; nan if one has a single value."""
     ours, theirs = (np.sort(np.asarray(values, dtype=np.float64)) for values in (variant, baseline))
     if min(len(ours), len(theirs)) < 2:
         return math.nan
     found = stats.permutation_test(
         (ours, theirs),
-        lambda x, y, axis: np.mean(x, axis=axis),  # orders deals as the difference does; scipy then sees their ties
+        lambda x, y, axis: np.mean(x, axis=axis),  # equivalent to the difference of means, but keeps ties
         permutation_type="independent",
         n_resamples=math.inf if math.comb(len(ours) + len(theirs), len(ours)) <= LARGEST_EXACT_TEST else RESAMPLES,
         vectorized=True,
@@ -114,8 +114,8 @@ def unpaired_p(variant: ArrayLike, baseline: ArrayLike) -> float:
     return float(found.pvalue)
 
 
-def probability_of_improvement(variant: ArrayLike, baseline: ArrayLike, higher_is_better: bool) -> float:
-    """Return P(variant better) + P(equal) / 2 over all pairs of runs, the Mann–Whitney U over its largest value.
+def estimate_improvement(variant: ArrayLike, baseline: ArrayLike, higher_is_better: bool) -> float:
+    """Return P(variant better) + P(equal) / 2 over all pairs of runs: Mann–Whitney U divided by its maximum.
 
     Agarwal et al., "Deep reinforcement learning at the edge of the statistical precipice", 2021.
     """
@@ -124,10 +124,10 @@ def probability_of_improvement(variant: ArrayLike, baseline: ArrayLike, higher_i
     return float(stats.mannwhitneyu(better, worse, method="asymptotic").statistic) / (len(ours) * len(theirs))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p-values adjusted for being many (Holm, 1979), in the same order; nan counts as no test.
+def adjust_by_holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p-values for multiple testing (Holm, 1979); nan counts as no test.
 
-    scipy adjusts for the false discovery rate alone.
+    scipy only controls the false discovery rate.
     """
     tested = sorted((p, place) for place, p in enumerate(p_values) if not math.isnan(p))
     adjusted = [math.nan] * len(p_values)
@@ -138,12 +138,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _ratio(difference: float, deviation: float) -> float:
+def _divide(difference: float, deviation: float) -> float:
     return float(difference / deviation) if deviation > ROUNDING * abs(difference) else math.nan
 
 
-def _in_units_of_the_largest(differences: ArrayLike) -> Values:
-    """Return differences of one test in an order, a sign and a scale that do not depend on how they were given."""
+def _normalize(differences: ArrayLike) -> Values:
+    """Return the differences of one test in canonical order, sign and scale."""
     values = np.asarray(differences, dtype=np.float64)
     values = values * (-1 if values.sum() < 0 else 1)
     ordered: Values = values[np.lexsort((values, np.abs(values)))]

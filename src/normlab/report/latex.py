@@ -1,12 +1,12 @@
-"""`table.tex`: one booktabs table for a paper, which takes it in with its `input` command."""
+"""LaTeX tables: `table.tex`, a booktabs table for a paper."""
 
 from normlab.report.ablation import Ablation
-from normlab.report.conditions import conditions_in_words
-from normlab.report.ranking import that_fit
-from normlab.report.tables import HEADINGS, caption, lines_of, two_way
+from normlab.report.conditions import describe_conditions
+from normlab.report.ranking import select_variants
+from normlab.report.tables import HEADINGS, cross_tabulate, format_lines, write_caption
 
 MOST_LINES = 40
-"""What a page holds, over all metrics; of more variants the baselines and the best are shown."""
+"""Lines that fit on a page, over all metrics; of more variants the baselines and the best are shown."""
 SPECIAL = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -20,57 +20,57 @@ SPECIAL = {
     "×": r"$\times$",
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
-    "[": "{[}",  # behind the end of a row it would be taken for an argument
+    "[": "{[}",  # after the end of a row it would start an argument
 }
 
 
-def latex(ablation: Ablation) -> str:
-    """Return the table of all metrics, with the two-way one before it where two factors vary.
+def write_latex(ablation: Ablation) -> str:
+    """Return the table of all metrics, after a two-way table if two factors vary.
 
-    The document needs the packages booktabs and fontenc (T1); letters that these do not have stand as `?`.
+    The document needs the packages booktabs and fontenc (T1). Characters that they lack are replaced by `?`.
     """
     metrics = ablation.metrics
-    variants = that_fit(ablation, max(4, MOST_LINES // max(1, len(metrics))))
-    told = caption(ablation)
+    variants = select_variants(ablation, max(4, MOST_LINES // max(1, len(metrics))))
+    text = write_caption(ablation)
     if len(variants) < len(ablation.variants):
-        told += f" Shown are {len(variants)} of {len(ablation.variants)} variants: baselines and the best."
+        text += f" Shown are {len(variants)} of {len(ablation.variants)} variants: baselines and the best."
     rows = []
     for metric in metrics:
-        rows += [r"\midrule", rf"\multicolumn{{{len(HEADINGS)}}}{{l}}{{\textit{{{escaped(metric)}}}}} \\"]
-        for line in lines_of(ablation, metric, variants):
-            cells = [escaped(cell) for cell in line.cells]
+        rows += [r"\midrule", rf"\multicolumn{{{len(HEADINGS)}}}{{l}}{{\textit{{{escape_latex(metric)}}}}} \\"]
+        for line in format_lines(ablation, metric, variants):
+            cells = [escape_latex(cell) for cell in line.cells]
             cells[2] = rf"\textbf{{{cells[2]}}}" if line.is_best else cells[2]
             cells[4] += r"$^{*}$" * line.is_significant
             rows.append(" & ".join(cells) + r" \\")
-    heads = " & ".join(map(escaped, HEADINGS)) + r" \\"
+    heads = " & ".join(map(escape_latex, HEADINGS)) + r" \\"
     name = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in ablation.title)
-    tables = [*_two_way(ablation, name), *_table("lrlllll", [heads, *rows], f"{ablation.title}. {told}", name)]
+    tables = [*_two_way(ablation, name), *_table("lrlllll", [heads, *rows], f"{ablation.title}. {text}", name)]
     return "\n".join(tables) + "\n"
 
 
-def escaped(text: str) -> str:
-    """Return text as LaTeX prints it, whatever it holds."""
+def escape_latex(text: str) -> str:
+    """Escape text for LaTeX."""
     found = "".join(SPECIAL.get(letter, letter) for letter in " ".join(text.split()))
     return "".join(letter if ord(letter) < 0x180 else "?" for letter in found)
 
 
 def _two_way(ablation: Ablation, name: str) -> list[str]:
-    grid = two_way(ablation)
+    grid = cross_tabulate(ablation)
     if grid is None or grid.shape[1] > 8 or grid.shape[0] > MOST_LINES:
         return []
     corner = f"{grid.index.name} / {grid.columns.name}"
     rows = [[corner, *map(str, grid.columns)], *([str(row), *grid.loc[row]] for row in grid.index)]
-    lines = [" & ".join(map(escaped, row)) + r" \\" for row in rows]
-    told = f"{ablation.title}: {ablation.metric}, mean ± sample standard deviation over seeds."
-    told += f" {conditions_in_words(ablation.results.details)}"
-    return [*_table("l" * len(rows[0]), [lines[0], r"\midrule", *lines[1:]], told, f"{name}-two-way"), ""]
+    lines = [" & ".join(map(escape_latex, row)) + r" \\" for row in rows]
+    text = f"{ablation.title}: {ablation.metric}, mean ± sample standard deviation over seeds."
+    text += f" {describe_conditions(ablation.results.details)}"
+    return [*_table("l" * len(rows[0]), [lines[0], r"\midrule", *lines[1:]], text, f"{name}-two-way"), ""]
 
 
-def _table(columns: str, lines: list[str], told: str, name: str) -> list[str]:
+def _table(columns: str, lines: list[str], caption: str, name: str) -> list[str]:
     return [
         r"\begin{table}",
         r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{escaped(told)}}}",
+        rf"\caption{{{escape_latex(caption)}}}",
         rf"\label{{tab:{name}}}",
         rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
         r"\toprule",

@@ -1,4 +1,4 @@
-"""Reading run directories into tidy frames: a row per run, and a row per point of a curve."""
+"""Read run directories into tidy frames: a row per run, and a row per point of a curve."""
 
 import csv
 import re
@@ -11,14 +11,14 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from normlab.report.variants import Label, labels_of, name_of, number
+from normlab.report.variants import Label, derive_labels, format_label, parse_number
 from normlab.runs.directory import RunDirectory
 from normlab.runs.identity import identify
 from normlab.runs.record import Record
 
 HEAD = "step,name,value\n"
 NORMALIZER_ROWS = "normalizer/"
-"""What names of `metrics.csv` that describe single normalizers start with; they stand in no frame of curves."""
+"""Prefix of the metrics of single normalizers, which only figures of their own show."""
 
 
 @dataclass(frozen=True)
@@ -35,43 +35,44 @@ class Run:
     def id(self) -> str:
         return self.record.run_id
 
-    @cached_property  # asked for many times, and every answer of one report must be the same
+    @cached_property  # read once, so that a report does not contradict itself
     def status(self) -> str:
-        """That of the record if it is a result, else what record and owner of the directory show."""
+        """Status of the record if it is a result, else that of the directory."""
         return self.record.status if self.record.is_result else self.directory.state().status
 
 
 @dataclass(frozen=True)
 class Results:
-    """Everything that is known of the runs below some output directories."""
+    """All runs below some output directories."""
 
     directories: tuple[Path, ...]
     details: tuple[Run, ...]
-    """All runs, sorted by variant as found, then by seed."""
+    """All runs, sorted by variant, then by seed."""
     runs: pd.DataFrame
-    """A row per run, by `run_id`: `experiment`, `variant`, `seed`, `status`, `steps` (updates asked for), `seconds`,
-    `steps_per_second`, `diverged_at` (update), `precision`, `device`, `path`, a column per factor (`normalizer`,
-    `optimizer.lr`, …), and one per final metric (`test/accuracy` a share, `test/loss` a mean per example)."""
+    """A row per run, by `run_id`: `experiment`, `variant`, `seed`, `status`, `steps` (of the config), `seconds`,
+    `steps_per_second`, `diverged_at` (step), `precision`, `device`, `path`, a column per factor (`normalizer`,
+    `optimizer.lr`, …), and one per final metric (`test/accuracy` in [0, 1], `test/loss` a mean per example)."""
     curves: pd.DataFrame
-    """A row per observation: `run_id`, `variant`, `seed`, `step` (updates made), `name` (of the metric), `value`."""
+    """A row per observation: `run_id`, `variant`, `seed`, `step` (steps done), `name` (of the metric), `value`."""
     problems: tuple[str, ...]
-    """What could not be read, a line each."""
+    """A line for each thing that could not be read."""
     restore: Callable[[Path], Any] | None = None
-    """From a run directory to the trained network: set by `normlab.load`, since the report knows nothing of torch."""
+    """Function from a run directory to the trained network, set by `normlab.load`."""
 
     def network(self, run_id: str) -> Any:
         """Return the network of a finished run, on the CPU and in inference mode, with its trained weights.
 
-        Raises ConfigurationError if the run is not finished or its checkpoint is gone, and KeyError if there is no
-        such run.
+        Raises:
+            ConfigurationError: the run is not finished, or its checkpoint is missing.
+            KeyError: there is no such run.
         """
         if self.restore is None:
-            raise TypeError("normlab.load restores networks, this function reads only what is measured")
+            raise TypeError("these results have no networks: read them with normlab.load")
         return self.restore(Path(str(self.runs.loc[run_id, "path"])))
 
     @cached_property
     def observed(self) -> pd.DataFrame:
-        """The curves without metrics of which every run has one value alone, at its end."""
+        """The curves without the final metrics, of which every run has a single value."""
         points = self.curves.groupby(["name", "run_id"], observed=True)["step"].nunique()
         names = points[points > 1].index.get_level_values("name")
         return self.curves[self.curves["name"].isin(names)]
@@ -80,28 +81,30 @@ class Results:
 def load(*directories: str | Path, restore: Callable[[Path], Any] | None = None) -> Results:
     """Read all runs below output directories, such as `load("outputs/deep_cnn")`.
 
-    What cannot be read stands in `problems` and raises nothing.
+    Runs and rows that cannot be read are left out and listed in `problems`.
 
     Raises:
-        FileNotFoundError: where a directory is none.
+        FileNotFoundError: a path is not a directory.
     """
     places = tuple(Path(directory) for directory in directories)
     for place in places:
         if not place.is_dir():
-            raise FileNotFoundError(f"{place} is no directory: name one that normlab wrote, such as outputs/deep_cnn")
+            raise FileNotFoundError(
+                f"{place} is not a directory: name one that normlab wrote, such as outputs/deep_cnn"
+            )
     problems: list[str] = []
-    read = list(_distinct(_read(places, problems), problems))
-    labels = labels_of([config for _, _, config in read], [record.choices for _, record, _ in read])
+    read = list(_drop_duplicates(_read(places, problems), problems))
+    labels = derive_labels([config for _, _, config in read], [record.choices for _, record, _ in read])
     runs = [
-        Run(directory, record, config, label, name_of(label) or record.run_id.rsplit("-seed", 1)[0])
+        Run(directory, record, config, label, format_label(label) or record.run_id.rsplit("-seed", 1)[0])
         for (directory, record, config), label in zip(read, labels, strict=True)
     ]
     runs.sort(key=lambda run: (run.variant, run.record.seed, run.id))
-    return Results(places, tuple(runs), _frame(runs), _curves(runs, problems), tuple(problems), restore)
+    return Results(places, tuple(runs), _tabulate(runs), _read_curves(runs, problems), tuple(problems), restore)
 
 
 def read_metrics(directory: RunDirectory, problems: list[str]) -> pd.DataFrame:
-    """Return `step`, `name`, `value` of one run; rows that are cut short are dropped and told."""
+    """Return `step`, `name`, `value` of one run; truncated rows are left out and listed in `problems`."""
     columns = {"step": "int64", "name": "str", "value": "float64"}
     rows: list[tuple[int, str, float]] = []
     try:
@@ -109,21 +112,21 @@ def read_metrics(directory: RunDirectory, problems: list[str]) -> pd.DataFrame:
     except FileNotFoundError:
         head, lines = HEAD, []
     except OSError as error:
-        problems.append(f"{directory.metrics} holds no curves: {error}")
+        problems.append(f"{directory.metrics} has no curves: {error}")
         head, lines = HEAD, []
     if head != HEAD:
-        problems.append(f"{directory.metrics} holds no curves: its first line is not {HEAD.strip()}")
+        problems.append(f"{directory.metrics} has no curves: its first line is not {HEAD.strip()}")
     else:
-        rows = [row for line in lines if (row := _row_of(line)) is not None]
+        rows = [row for line in lines if (row := _parse(line)) is not None]
         if len(rows) < len(lines):
             problems.append(f"{directory.metrics}: {len(lines) - len(rows)} rows cannot be read and are left out")
     return pd.DataFrame(rows, columns=list(columns)).astype(columns)
 
 
-def _row_of(line: str) -> tuple[int, str, float] | None:
-    """Return step, name and value of a whole line; a number without its line's end may be cut short."""
+def _parse(line: str) -> tuple[int, str, float] | None:
+    """Return step, name and value of a line; None for a truncated one, which a missing line end reveals."""
     try:
-        step, name, value = next(csv.reader([line]))  # which undoes the quotes of a name that holds a comma
+        step, name, value = next(csv.reader([line]))  # names with commas are quoted
         return (int(step), name, float(value)) if line.endswith("\n") and 0 <= int(step) < 2**63 else None
     except (ValueError, csv.Error):
         return None
@@ -134,16 +137,16 @@ def _read(places: Sequence[Path], problems: list[str]) -> Iterator[tuple[RunDire
     for place in places:
         for file in sorted(place.rglob("run.json")):
             directory = RunDirectory(file.parent)
-            if re.fullmatch(r"\.old\d+", directory.path.suffix):  # moved aside for a run made anew
+            if re.fullmatch(r"\.old\d+", directory.path.suffix):  # moved aside by force=true
                 continue
-            if directory.path.resolve() in seen:  # of places that hold one another
+            if directory.path.resolve() in seen:  # nested output directories
                 continue
             seen.add(directory.path.resolve())
             try:
                 record = directory.read()
                 config = yaml.load(directory.config.read_text(encoding="utf-8"), _Loader)
                 if record is None or not isinstance(config, dict):
-                    raise ValueError(f"{directory.config} holds no config")
+                    raise ValueError(f"{directory.config} is not a config")
                 _check(directory, record, config)
                 yield directory, record, config
             except (ValueError, OSError, yaml.YAMLError) as error:
@@ -151,7 +154,7 @@ def _read(places: Sequence[Path], problems: list[str]) -> Iterator[tuple[RunDire
 
 
 def _check(directory: RunDirectory, record: Record, config: Mapping[str, Any]) -> None:
-    """Raise ValueError where a record or config holds what no run writes, such as after a slip of an editor."""
+    """Raise ValueError if a record or config has values that no run writes, for example after manual edits."""
     try:
         identify(config)
     except (AttributeError, TypeError):
@@ -163,10 +166,10 @@ def _check(directory: RunDirectory, record: Record, config: Mapping[str, Any]) -
         raise ValueError(f"{directory.record} is not a record: a field has the wrong type")
 
 
-def _distinct(
+def _drop_duplicates(
     read: Iterator[tuple[RunDirectory, Record, Mapping[str, Any]]], problems: list[str]
 ) -> Iterator[tuple[RunDirectory, Record, Mapping[str, Any]]]:
-    """Yield one run for each id: a finished one where there is any, else the first."""
+    """Yield one run for each id: the first finished one if there is any, else the first."""
     kept: dict[str, tuple[RunDirectory, Record, Mapping[str, Any]]] = {}
     for run in read:
         directory, record, _ = run
@@ -181,7 +184,7 @@ def _distinct(
     yield from kept.values()
 
 
-def _frame(runs: Sequence[Run]) -> pd.DataFrame:
+def _tabulate(runs: Sequence[Run]) -> pd.DataFrame:
     rows = []
     for run in runs:
         record = run.record
@@ -199,7 +202,10 @@ def _frame(runs: Sequence[Run]) -> pd.DataFrame:
                 "precision": record.environment.get("precision"),
                 "device": record.environment.get("device"),
                 "path": str(run.directory.path),
-                **{key: value if number(value) is None else number(value) for key, value in run.label.items()},
+                **{
+                    key: value if parse_number(value) is None else parse_number(value)
+                    for key, value in run.label.items()
+                },
                 **record.metrics,
             }
         )
@@ -207,7 +213,7 @@ def _frame(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=None if rows else columns).set_index("run_id")
 
 
-def _curves(runs: Sequence[Run], problems: list[str]) -> pd.DataFrame:
+def _read_curves(runs: Sequence[Run], problems: list[str]) -> pd.DataFrame:
     frames = []
     for run in runs:
         rows = read_metrics(run.directory, problems)
@@ -221,4 +227,4 @@ def _curves(runs: Sequence[Run], problems: list[str]) -> pd.DataFrame:
 
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's where PyYAML was built with it: ten times as fast."""
+"""The loader of libyaml if PyYAML was built with it, ten times as fast."""

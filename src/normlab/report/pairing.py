@@ -1,4 +1,4 @@
-"""Comparing every variant with its baseline, seed by seed where both have run the same ones."""
+"""Compare every variant with its baseline, paired by seed if they share seeds."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,19 +7,27 @@ from typing import Any
 import numpy as np
 
 from normlab.report.ablation import SIGNIFICANT, Cell, Variant, higher_is_better
-from normlab.report.comparison import compare_pairs, compare_unpaired, holm, paired_p, unpaired_p
-from normlab.report.variants import name_of, partner
+from normlab.report.comparison import (
+    adjust_by_holm,
+    compare_pairs,
+    compare_unpaired,
+    compute_paired_p,
+    compute_unpaired_p,
+)
+from normlab.report.variants import format_label, swap_baseline
 
 
 def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mapping[str, str]) -> list[str]:
-    """Fill in what each variant is compared with, and how; return what is to be said of it."""
+    """Set the comparisons of all variants, and return notes on them."""
     by_label = {tuple(variant.label.items()): variant for variant in variants}
     notes = []
     compared: list[tuple[Cell, np.ndarray[Any, Any] | float]] = []
     for variant in variants:
-        rival = by_label.get(tuple(partner(variant.label, baseline).items()))
+        rival = by_label.get(tuple(swap_baseline(variant.label, baseline).items()))
         if rival is None:
-            notes.append(f"{variant.name}: {name_of(partner(variant.label, baseline))}, its baseline, was not run.")
+            notes.append(
+                f"{variant.name}: {format_label(swap_baseline(variant.label, baseline))}, its baseline, was not run."
+            )
         if rival is None or rival is variant:
             continue
         variant.against = rival.name
@@ -36,19 +44,19 @@ def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mappi
             elif mine and other:
                 sides = list(mine.values()), list(other.values())
                 cell.comparison = compare_unpaired(*sides, better)
-                compared.append((cell, unpaired_p(*sides)))
+                compared.append((cell, compute_unpaired_p(*sides)))
         if ours and theirs and ours != theirs:
-            notes.append(_about_pairing(variant, rival, sorted(ours & theirs)))
-    found = iter(paired_p([values for _, values in compared if not isinstance(values, float)]))
+            notes.append(_explain_pairing(variant, rival, sorted(ours & theirs)))
+    found = iter(compute_paired_p([values for _, values in compared if not isinstance(values, float)]))
     for cell, values in compared:
         cell.p = values if isinstance(values, float) else next(found)
-    for (cell, _), adjusted in zip(compared, holm([cell.p for cell, _ in compared]), strict=True):
+    for (cell, _), adjusted in zip(compared, adjust_by_holm([cell.p for cell, _ in compared]), strict=True):
         cell.adjusted_p = adjusted
-    return notes + _about_power([cell for cell, _ in compared])
+    return notes + _warn_of_power([cell for cell, _ in compared])
 
 
-def _about_power(compared: Sequence[Cell]) -> list[str]:
-    """Say so where so few seeds were run that no difference, however large, could be significant."""
+def _warn_of_power(compared: Sequence[Cell]) -> list[str]:
+    """Return a note if there are too few seeds for any difference to be significant."""
     pairs = [cell.comparison.n for cell in compared if cell.comparison and cell.comparison.paired]
     tests = sum(not math.isnan(cell.p) for cell in compared)
     if not pairs or tests * 2 / 2 ** max(pairs) < SIGNIFICANT:
@@ -56,15 +64,15 @@ def _about_power(compared: Sequence[Cell]) -> list[str]:
     enough = next(n for n in range(2, 64) if tests * 2 / 2**n < SIGNIFICANT)
     return [
         f"With {max(pairs)} seeds the exact test gives no p below {2 / 2 ** max(pairs):.3g}, and after correction for"
-        f" {tests} tests none below 0.05, however large the differences are: {enough} seeds would do. Their intervals"
-        " and probabilities of improvement hold all the same."
+        f" {tests} tests none below 0.05, however large the differences are: at least {enough} seeds are needed. The"
+        " intervals and probabilities of improvement are valid nevertheless."
     ]
 
 
-def _about_pairing(variant: Variant, rival: Variant, shared: list[int]) -> str:
+def _explain_pairing(variant: Variant, rival: Variant, shared: list[int]) -> str:
     if len(shared) > 1:
         return (
             f"{variant.name} and {rival.name} did not finish with the same seeds: they are compared over the"
-            f" {len(shared)} that both have."
+            f" {len(shared)} seeds they share."
         )
     return f"{variant.name} and {rival.name} share fewer than two seeds: they are compared unpaired."

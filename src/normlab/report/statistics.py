@@ -1,6 +1,6 @@
-"""What can be said of the runs of one variant: summaries with intervals, times to a threshold, published values.
+"""Statistics of one variant: summaries with intervals, times to a threshold, comparison with published values.
 
-Every function takes plain arrays, one value per run, whose order never matters. All of it stands on scipy.
+The functions take arrays with one value per run, in any order.
 """
 
 import math
@@ -13,17 +13,17 @@ from scipy import integrate, stats
 
 CONFIDENCE = 0.95
 FEWEST_FOR_BOOTSTRAP = 10
-"""Values from which intervals are bootstrapped. Fewer have too few distinct resamples for the tails: t then."""
+"""Sample size from which intervals are bootstrapped; smaller samples have too few distinct resamples."""
 RESAMPLES = 9_999
 ROUNDING = 1e-9
-"""Relative differences up to which sums count as equal: 0.3 − 0.2 and 0.2 − 0.1 tie."""
+"""Relative tolerance for equality: 0.3 − 0.2 and 0.2 − 0.1 are ties."""
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """95 % interval of a mean; both ends are nan where one value alone gives none."""
+    """95 % interval of a mean; both ends are nan for a single value."""
 
     low: float
     high: float
@@ -32,7 +32,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Summary:
-    """One metric of one variant over its `n` runs. Best and worst follow the metric's direction."""
+    """Summary of one metric of one variant over its `n` runs. Best and worst depend on the direction of the metric."""
 
     n: int
     mean: float
@@ -47,12 +47,12 @@ class Summary:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Where a published value lies among those of the seeds."""
+    """Comparison of a published value with the values of the seeds."""
 
     published: float
     low: float
     high: float
-    """Of the 95 % prediction interval: where one more run would end."""
+    """`low` and `high` are the 95 % prediction interval of one more run."""
     verdict: str
     """reproduced | differs | not comparable"""
     why: str
@@ -60,17 +60,17 @@ class Reproduction:
 
 @dataclass(frozen=True)
 class Reach:
-    """After how many updates runs first reach a threshold; those that never do are censored at their last update."""
+    """Number of steps until runs reach a threshold; runs that do not are censored at their last step."""
 
     n: int
     reached: int
     median: float
-    """Kaplan–Meier estimate; nan where fewer than half of the runs reach it."""
+    """Kaplan–Meier estimate; nan if fewer than half of the runs reach the threshold."""
 
 
-def interval_of(values: ArrayLike) -> Interval:
+def estimate_interval(values: ArrayLike) -> Interval:
     """Return the 95 % interval of the mean: Student's t below ten values, else the BCa bootstrap (Efron, 1987)."""
-    sample = np.sort(np.asarray(values, dtype=np.float64))  # a bootstrap with a fixed seed would see their order
+    sample = np.sort(np.asarray(values, dtype=np.float64))  # a bootstrap with a fixed seed depends on the order
     if len(sample) < 2:
         return Interval(math.nan, math.nan, "none: one run")
     if sample[0] == sample[-1]:
@@ -85,10 +85,10 @@ def interval_of(values: ArrayLike) -> Interval:
 
 
 def summarize(values: ArrayLike, higher_is_better: bool) -> Summary:
-    """Return what a table says of one metric over runs. Raises ValueError where there are no values."""
+    """Summarize one metric over runs. Raises ValueError if there are no values."""
     sample = np.sort(np.asarray(values, dtype=np.float64))
     if not len(sample):
-        raise ValueError("there is nothing to summarize")
+        raise ValueError("there are no values to summarize")
     low, high = float(sample[0]), float(sample[-1])
     return Summary(
         n=len(sample),
@@ -96,37 +96,37 @@ def summarize(values: ArrayLike, higher_is_better: bool) -> Summary:
         deviation=float(sample.std(ddof=1)) if len(sample) > 1 else math.nan,
         median=float(np.median(sample)),
         interquartile_mean=float(stats.trim_mean(sample, 0.25)),
-        interval=interval_of(sample),
+        interval=estimate_interval(sample),
         best=high if higher_is_better else low,
         worst=low if higher_is_better else high,
     )
 
 
-def reproduction(values: ArrayLike, published: float) -> Reproduction:
-    """Say whether a published value, one run of its author's, could be one more of these runs.
+def judge_reproduction(values: ArrayLike, published: float) -> Reproduction:
+    """Judge whether a published value, a single run, is compatible with these runs.
 
     The prediction interval of one more value is mean ± t · s · √(1 + 1/n).
     """
     sample = np.sort(np.asarray(values, dtype=np.float64))
     if len(sample) < 2:
         return Reproduction(
-            published, math.nan, math.nan, "not comparable", f"n = {len(sample)}: the spread over seeds is not known"
+            published, math.nan, math.nan, "not comparable", f"n = {len(sample)}: the spread over seeds is unknown"
         )
     half = stats.t.ppf(0.5 + CONFIDENCE / 2, len(sample) - 1) * sample.std(ddof=1) * math.sqrt(1 + 1 / len(sample))
     low, high = float(sample.mean() - half), float(sample.mean() + half)
     if low <= published <= high:
         return Reproduction(published, low, high, "reproduced", "within the prediction interval of the seeds")
     side = "below" if published < low else "above"
-    why = f"{side} the prediction interval; it is one run of its author's, with other weights and batch order"
+    why = f"{side} the prediction interval; it is a single run with other weights and another batch order"
     return Reproduction(published, low, high, "differs", why)
 
 
-def reach(steps: Sequence[float], reached: Sequence[bool]) -> Reach:
-    """Return how many runs reached a threshold, and the median time to it.
+def measure_reach(steps: Sequence[float], reached: Sequence[bool]) -> Reach:
+    """Return how many runs reached a threshold, and the median number of steps.
 
     Args:
-        steps: the first update observed at or beyond the threshold; the last one observed where a run never was.
-        reached: whether it was.
+        steps: the first step observed at or beyond the threshold; the last step of a run that did not reach it.
+        reached: whether the run reached it.
     """
     times = np.asarray(steps, dtype=np.float64)
     did = np.asarray(reached, dtype=bool)
@@ -138,7 +138,7 @@ def reach(steps: Sequence[float], reached: Sequence[bool]) -> Reach:
     return Reach(len(times), int(did.sum()), median)
 
 
-def area_under_curve(steps: ArrayLike, values: ArrayLike) -> float:
-    """Return the mean height of a curve between its first and last step (trapezoids); nan for fewer than two steps."""
+def compute_area_under_curve(steps: ArrayLike, values: ArrayLike) -> float:
+    """Return the mean height of a curve (trapezoidal rule); nan for fewer than two steps."""
     x, y = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
     return float(integrate.trapezoid(y, x) / (x[-1] - x[0])) if len(x) > 1 and x[-1] > x[0] else math.nan

@@ -1,4 +1,4 @@
-"""The tables of an ablation: every digit in one tidy frame, and lines of text for those that are printed."""
+"""Tables of an ablation: one tidy frame with full precision, and lines of text for printing."""
 
 import math
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 
 from normlab.report.ablation import Ablation, Variant
-from normlab.report.conditions import conditions, conditions_in_words
-from normlab.report.formatting import NOTHING, decimal, interval, probability, signed
-from normlab.report.ranking import ranking
+from normlab.report.conditions import describe_conditions, summarize_conditions
+from normlab.report.formatting import NOTHING, format_interval, format_number, format_p, format_signed
+from normlab.report.ranking import rank
 from normlab.report.statistics import Summary
-from normlab.report.variants import name_of
+from normlab.report.variants import format_label
 
 STATUSES = ("finished", "diverged", "failed", "interrupted", "running", "died")
 HEADINGS = ("variant", "n", "mean ± sd", "95 % interval", "difference", "p", "published")
@@ -40,8 +40,8 @@ class Line:
     is_significant: bool
 
 
-def tidy(ablation: Ablation) -> pd.DataFrame:
-    """Return a row per variant and metric with everything that is known of it; what is not known is empty."""
+def tabulate(ablation: Ablation) -> pd.DataFrame:
+    """Return a row per variant and metric with all results; missing ones are empty."""
     rows = [_row(variant, metric) for variant in ablation.variants for metric in ablation.metrics]
     return pd.DataFrame(rows).rename(columns=COLUMNS)
 
@@ -49,7 +49,7 @@ def tidy(ablation: Ablation) -> pd.DataFrame:
 def _row(variant: Variant, metric: str) -> dict[str, Any]:
     cell, counts = variant.cells[metric], variant.counts
     row: dict[str, Any] = {"variant": variant.name, **variant.label, "metric": metric}
-    row |= {**conditions(variant.runs), "runs": len(variant.runs)}
+    row |= {**summarize_conditions(variant.runs), "runs": len(variant.runs)}
     row |= {f"runs_{status}": counts[status] for status in STATUSES}
     row |= _columns("", cell.summary)
     row["area_under_curve"] = cell.area.mean if cell.area else None
@@ -63,7 +63,7 @@ def _row(variant: Variant, metric: str) -> dict[str, Any]:
 
 
 def _columns(prefix: str, part: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass, those of one inside it too, each under a name of its own."""
+    """Return the fields of a dataclass, including those of nested dataclasses, with prefixed names."""
     flat: dict[str, Any] = {}
     for key, value in ({} if part is None else asdict(part)).items():
         inner = value.items() if isinstance(value, dict) else [("", value)]
@@ -71,9 +71,9 @@ def _columns(prefix: str, part: Any) -> dict[str, Any]:
     return flat
 
 
-def lines_of(ablation: Ablation, metric: str, variants: Sequence[Variant]) -> list[Line]:
+def format_lines(ablation: Ablation, metric: str, variants: Sequence[Variant]) -> list[Line]:
     """Return a line per variant for one metric."""
-    best = ranking(ablation, metric)[:1]
+    best = rank(ablation, metric)[:1]
     return [
         Line(_cells(variant, metric), best == [variant], variant.cells[metric].is_significant) for variant in variants
     ]
@@ -85,31 +85,31 @@ def _cells(variant: Variant, metric: str) -> tuple[str, ...]:
     return (
         variant.name,
         str(found.n if found else 0),
-        mean_and_deviation(found),
+        format_mean(found),
         NOTHING
         if found is None or math.isnan(found.interval.low)
-        else interval(found.interval.low, found.interval.high),
-        signed(compared.difference) if compared else NOTHING,
-        NOTHING if math.isnan(cell.adjusted_p) else probability(cell.adjusted_p),
-        f"{decimal(published.published)}, {published.verdict}" if published else NOTHING,
+        else format_interval(found.interval.low, found.interval.high),
+        format_signed(compared.difference) if compared else NOTHING,
+        NOTHING if math.isnan(cell.adjusted_p) else format_p(cell.adjusted_p),
+        f"{format_number(published.published)}, {published.verdict}" if published else NOTHING,
     )
 
 
-def mean_and_deviation(summary: Summary | None) -> str:
-    """Return `0.9407 ± 0.0398`; the mean alone where one run gives no deviation."""
+def format_mean(summary: Summary | None) -> str:
+    """Return `0.9407 ± 0.0398`; only the mean for a single run."""
     if summary is None:
         return NOTHING
-    mean = decimal(summary.mean)
-    return mean if math.isnan(summary.deviation) else f"{mean} ± {decimal(summary.deviation)}"
+    mean = format_number(summary.mean)
+    return mean if math.isnan(summary.deviation) else f"{mean} ± {format_number(summary.deviation)}"
 
 
-def two_way(ablation: Ablation) -> pd.DataFrame | None:
-    """Return mean ± deviation of the metric judged, first factor by second; None unless two factors vary."""
+def cross_tabulate(ablation: Ablation) -> pd.DataFrame | None:
+    """Return mean ± deviation of the main metric, first factor by second; None unless two factors vary."""
     if len(ablation.factors) != 2 or not ablation.metrics:
         return None
     first, second = ablation.factors
     cells = {
-        (variant.label[first], variant.label[second]): mean_and_deviation(variant.cells[ablation.metric].summary)
+        (variant.label[first], variant.label[second]): format_mean(variant.cells[ablation.metric].summary)
         for variant in ablation.variants
     }
     rows, columns = (list(dict.fromkeys(place[axis] for place in cells)) for axis in (0, 1))
@@ -117,23 +117,23 @@ def two_way(ablation: Ablation) -> pd.DataFrame | None:
     return frame.rename_axis(index=first, columns=second)
 
 
-def caption(ablation: Ablation) -> str:
-    """Say what the printed tables hold: n, interval, test, what is published, and what it was computed in and on."""
+def write_caption(ablation: Ablation) -> str:
+    """Return a caption for the printed tables: n, interval, test, published figures, precision and device."""
     cells = [cell for variant in ablation.variants for cell in variant.cells.values()]
     summaries = [cell.summary for cell in cells if cell.summary]
     sizes = sorted({summary.n for summary in summaries})
     methods = sorted({summary.interval.method for summary in summaries})
-    told = "Mean ± sample standard deviation over seeds"
+    text = "Mean ± sample standard deviation over seeds"
     if sizes:
-        told += f" (n = {sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''})"
-        told += f", 95 % interval of the mean ({'; '.join(methods)})"
-    told += "."
+        text += f" (n = {sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''})"
+        text += f", 95 % interval of the mean ({'; '.join(methods)})"
+    text += "."
     if any(cell.comparison for cell in cells):
-        told += (
-            f" Differences from {name_of(ablation.baseline)}, paired by seed; p of a two-sided permutation test of the"
-            " mean difference, Holm-corrected over all tests of the report; an asterisk marks p < 0.05. Bold: the best"
-            " mean."
+        text += (
+            f" Differences from {format_label(ablation.baseline)}, paired by seed; p of a two-sided permutation test of"
+            " the mean difference, Holm-corrected over all tests of the report; an asterisk marks p < 0.05. Bold: the"
+            " best mean."
         )
     if any(cell.reproduction for cell in cells):
-        told += " Published: one run of its author's, reproduced if within the 95 % prediction interval of the seeds."
-    return f"{told} {conditions_in_words(ablation.results.details)}".rstrip()
+        text += " Published: a single run, reproduced if within the 95 % prediction interval of the seeds."
+    return f"{text} {describe_conditions(ablation.results.details)}".rstrip()

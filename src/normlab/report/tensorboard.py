@@ -20,8 +20,8 @@ from tensorboard.util.tensor_util import make_tensor_proto  # type: ignore[impor
 from normlab.report.ablation import Ablation, Variant
 from normlab.report.figures.curves import average_pointwise
 from normlab.report.figures.drawing import LARGEST
-from normlab.report.markdown import markdown, plain
-from normlab.report.ranking import that_fit
+from normlab.report.markdown import escape_markdown, write_markdown
+from normlab.report.ranking import select_variants
 
 MOST_VARIANTS = 30
 """Variants with a run of their own. TensorBoard selects no run by default if there are more than 40."""
@@ -36,7 +36,7 @@ CURVES = (
 def write_events(ablation: Ablation, directory: Path) -> None:
     """Write event files into the directory of a report, and one per variant below its `variants/`."""
     wall_time = max((run.directory.record.stat().st_mtime for run in ablation.results.details), default=0.0)
-    drawn = that_fit(ablation, MOST_VARIANTS)
+    drawn = select_variants(ablation, MOST_VARIANTS)
     rows = _select_rows(ablation, drawn)
     points = {str(name): _average(own) for name, own in rows.groupby("variant", observed=True)}
     for name, variant in zip(directory_names([variant.name for variant in drawn]), drawn, strict=True):
@@ -51,7 +51,7 @@ def write_events(ablation: Ablation, directory: Path) -> None:
     metrics = [name for name in ablation.metrics if name in found]
     with EventFile(directory, wall_time) as events:
         events.add_layout([*metrics, *sorted(found - set(metrics))])
-        events.add_text("report", f"{markdown(ablation)}\n## Curves\n\n{plain(about_curves)}\n")
+        events.add_text("report", f"{write_markdown(ablation)}\n## Curves\n\n{escape_markdown(about_curves)}\n")
 
 
 def directory_names(names: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from normlab.report.ablation import Ablation, higher_is_better
 from normlab.report.figures import drawing
 from normlab.report.figures.selection import get_summary
-from normlab.report.variants import number
+from normlab.report.variants import parse_number
 
 MAX_NUMBERS = 12
 """Largest number of columns whose cells are wide enough for numbers."""
@@ -47,7 +47,9 @@ def draw_heatmap(ablation: Ablation) -> Iterator[drawing.Drawing]:
 
 def _collect_values(ablation: Ablation, name: str) -> Factor:
     values = list(dict.fromkeys(variant.label[name] for variant in ablation.variants))
-    numbers = {value: parsed for value in values if (parsed := number(value)) is not None and math.isfinite(parsed)}
+    numbers = {
+        value: parsed for value in values if (parsed := parse_number(value)) is not None and math.isfinite(parsed)
+    }
     is_numeric = len(numbers) == len(values)
     return Factor(name, sorted(values, key=numbers.__getitem__) if is_numeric else values, is_numeric)
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from normlab.report.ablation import Ablation, Variant
 from normlab.report.figures.drawing import LARGEST, LineStyle, assign_styles
-from normlab.report.ranking import ranking, that_fit
+from normlab.report.ranking import rank, select_variants
 from normlab.report.statistics import Summary
-from normlab.report.variants import Label, name_of
+from normlab.report.variants import Label, format_label
 
 MAX_VARIANTS = 8
 """Largest number of variants in a figure that remain distinguishable."""
@@ -37,8 +37,8 @@ class Selection:
 
 def select(ablation: Ablation) -> Selection:
     """Select the best baseline, and the best of all other variants by the metric of the report."""
-    variants = that_fit(ablation, MAX_VARIANTS)
-    places = {variant.name: place for place, variant in enumerate(ranking(ablation, ablation.metric))}
+    variants = select_variants(ablation, MAX_VARIANTS)
+    places = {variant.name: place for place, variant in enumerate(rank(ablation, ablation.metric))}
     ranked = sorted(variants, key=lambda variant: places.get(variant.name, len(places)))
     baseline = next((variant for variant in ranked if variant.is_baseline), None)
     ranked.sort(key=lambda variant: variant is not baseline)
@@ -59,7 +59,7 @@ def shorten_names(labels: Sequence[Label]) -> tuple[list[str], str]:
     """Return names for labels of the same factors, and the factors if the names omit them."""
     factors = list(labels[0]) if labels else []
     if factors in ([], ["normalizer"]):
-        return [name_of(label) for label in labels], ""
+        return [format_label(label) for label in labels], ""
     return [", ".join(label.values()) for label in labels], ", ".join(factors)
 
 

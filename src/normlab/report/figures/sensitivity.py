@@ -8,7 +8,7 @@ from normlab.report.ablation import Ablation, Variant, higher_is_better
 from normlab.report.figures import drawing
 from normlab.report.figures.selection import MAX_VARIANTS, get_summary, shorten_names
 from normlab.report.statistics import Summary
-from normlab.report.variants import Label, name_of, number
+from normlab.report.variants import Label, format_label, parse_number
 
 MIN_VALUES = 3
 """Smallest number of values of a factor that is drawn."""
@@ -26,7 +26,7 @@ class Line:
 def draw_sensitivity(ablation: Ablation) -> Iterator[drawing.Drawing]:
     """Draw each numeric factor with at least three values."""
     for factor in ablation.factors:
-        parsed = {value: number(value) for value in (variant.label[factor] for variant in ablation.variants)}
+        parsed = {value: parse_number(value) for value in (variant.label[factor] for variant in ablation.variants)}
         numbers = {text: value for text, value in parsed.items() if value is not None and math.isfinite(value)}
         if len(numbers) == len(parsed) and len(set(numbers.values())) >= MIN_VALUES:
             lines = _collect_lines(ablation, factor, numbers)
@@ -79,7 +79,7 @@ def _draw(metric: str, factor: str, every: list[Line]) -> drawing.Drawing:
         names, factors = shorten_names([line.label for line in lines])
         drawing.add_legend(figure, [drawing.create_handle(style, style.marker) for style in styles], names, factors)
     numbers = {
-        f"{name_of(line.label)} at {drawing.format_number(value)}".lstrip(): [summary.mean]
+        f"{format_label(line.label)} at {drawing.format_number(value)}".lstrip(): [summary.mean]
         for line in lines
         for value, summary in line.points
     }

@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file with everything in it, which opens from disk and asks nothing of a network."""
+"""Page of a report: one self-contained HTML file that needs no network."""
 
 import base64
 import hashlib
@@ -13,24 +13,24 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from normlab.report.ablation import Ablation
-from normlab.report.conditions import conditions_in_words
+from normlab.report.conditions import describe_conditions
 from normlab.report.figures.drawing import Figure
-from normlab.report.page.results_tables import results_tables
-from normlab.report.page.run_details import details, rows
-from normlab.report.page.setup_in_words import describe, flat_settings
+from normlab.report.page.results_tables import make_results_tables
+from normlab.report.page.run_details import collect_details, make_run_rows
+from normlab.report.page.setup import describe, flatten_settings
 
 COLUMN = 300
-"""Width of an image in points from which it takes more than one column of the page."""
+"""Width in points above which an image spans two columns of the page."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its image inside."""
+    """A figure with its embedded image."""
 
     figure: Figure
     image: str
     width: float
-    """In points, as drawn; 0 where the image does not say."""
+    """In points; 0 if the SVG has no size."""
     height: float
 
     @property
@@ -42,37 +42,37 @@ def write_page(ablation: Ablation, figures: Sequence[Figure], directory: Path, p
     """Write `index.html` into the directory of a report.
 
     Args:
-        ablation: what the page tells.
-        figures: whose files lie in `directory/figures`.
-        directory: to write to.
-        place: the directory of the report once it is complete, in which relative links start.
+        ablation: results to show.
+        figures: figures whose files are in `directory/figures`.
+        directory: directory to write to.
+        place: final directory of the report, the base of relative links.
     """
-    settings = flat_settings(ablation.results.details)
-    style, script = _part("page.css"), _part("page.js")
+    settings = flatten_settings(ablation.results.details)
+    style, script = _read("page.css"), _read("page.js")
     text = (
-        _environment()
+        _make_environment()
         .get_template("page.html.jinja")
         .render(
             ablation=ablation,
             setup=describe(ablation, settings),
-            tables=results_tables(ablation),
-            rows=rows(ablation),
-            conditions=conditions_in_words(ablation.results.details),
-            details=details(ablation, settings, place),
-            pictures=[_picture(figure, directory / "figures" / f"{figure.name}.svg") for figure in figures],
+            tables=make_results_tables(ablation),
+            rows=make_run_rows(ablation),
+            conditions=describe_conditions(ablation.results.details),
+            details=collect_details(ablation, settings, place),
+            pictures=[_embed(figure, directory / "figures" / f"{figure.name}.svg") for figure in figures],
             places=[str(place) for place in ablation.results.directories],
             version=version("normlab"),
-            style=Markup(style),  # our own; escaping would change what the browser reads, and its hash
+            style=Markup(style),  # escaping would change the hash
             script=Markup(script),
             style_hash=_hash(style),
             script_hash=_hash(script),
         )
     )
-    # Paths and logs may hold what UTF-8 cannot encode.
+    # Paths and logs may have characters that UTF-8 cannot encode.
     (directory / "index.html").write_bytes(text.encode("utf-8", errors="replace"))
 
 
-def _environment() -> Environment:
+def _make_environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("normlab.report.page", "templates"),
         autoescape=True,
@@ -85,16 +85,16 @@ def _environment() -> Environment:
     return environment
 
 
-def _part(name: str) -> str:
+def _read(name: str) -> str:
     return (resources.files("normlab.report.page") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _hash(content: str) -> str:
-    """Return what a Content-Security-Policy allows an inline style or script by."""
+    """Return the hash by which a Content-Security-Policy allows an inline style or script."""
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
 
 
-def _picture(figure: Figure, file: Path) -> Picture:
+def _embed(figure: Figure, file: Path) -> Picture:
     image = file.read_bytes()
     size = re.search(rb'<svg[^>]*? width="([\d.]+)pt" height="([\d.]+)pt"', image[:4096])
     width, height = map(float, size.groups()) if size else (0.0, 0.0)

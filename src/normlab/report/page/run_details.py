@@ -1,4 +1,4 @@
-"""Single runs on the page: a row each, and the details that a reader opens."""
+"""Runs on the page: a row each, and details to open."""
 
 import os
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import quote as quote_url
 
 from normlab.report.ablation import Ablation
-from normlab.report.formatting import NOTHING, Shown, decimal, sortable, whole
+from normlab.report.formatting import NOTHING, Shown, format_count, format_number, sort_key
 from normlab.report.load import Run
-from normlab.report.page.setup_in_words import differing_keys
+from normlab.report.page.setup import find_differing_keys
 
 
 @dataclass(frozen=True)
@@ -20,24 +20,24 @@ class Row:
     cells: list[Shown]
 
 
-def rows(ablation: Ablation) -> list[Row]:
-    """Return the row of each run, variants in the order of the report: seed, status, metric, seconds, divergence."""
-    return [Row(run, _cells(run, ablation.metric)) for variant in ablation.variants for run in variant.runs]
+def make_run_rows(ablation: Ablation) -> list[Row]:
+    """Return a row per run, in the order of the variants: seed, status, metric, seconds, step of divergence."""
+    return [Row(run, _make_cells(run, ablation.metric)) for variant in ablation.variants for run in variant.runs]
 
 
-def details(ablation: Ablation, settings: Mapping[str, Mapping[str, str]], directory: Path) -> dict[str, Any]:
-    """Return run id → details, as JSON data.
+def collect_details(ablation: Ablation, settings: Mapping[str, Mapping[str, str]], directory: Path) -> dict[str, Any]:
+    """Return details by run id, as JSON data.
 
     Args:
-        ablation: of the runs.
-        settings: run id → flat identity config.
-        directory: of the report, in which links to the files of a run start.
+        ablation: results to describe.
+        settings: flat identity config by run id.
+        directory: directory of the report, the base of relative links.
     """
-    differing = differing_keys(settings)
-    return {run.id: _details(run, settings[run.id], differing, directory) for run in ablation.results.details}
+    differing = find_differing_keys(settings)
+    return {run.id: _describe(run, settings[run.id], differing, directory) for run in ablation.results.details}
 
 
-def _details(run: Run, values: Mapping[str, str], differing: list[str], directory: Path) -> dict[str, Any]:
+def _describe(run: Run, values: Mapping[str, str], differing: list[str], directory: Path) -> dict[str, Any]:
     files = run.directory
     return {
         "path": str(files.path),
@@ -51,13 +51,13 @@ def _details(run: Run, values: Mapping[str, str], differing: list[str], director
     }
 
 
-def _cells(run: Run, metric: str) -> list[Shown]:
+def _make_cells(run: Run, metric: str) -> list[Shown]:
     record = run.record
     value, seconds = record.metrics.get(metric), record.seconds
     return [
         Shown(str(record.seed), str(record.seed)),
         Shown(run.status),
-        Shown(decimal(value), sortable(value)),
-        Shown(NOTHING if seconds is None else decimal(seconds, 1), sortable(seconds)),
-        Shown("" if record.diverged_at is None else whole(record.diverged_at), sortable(record.diverged_at)),
+        Shown(format_number(value), sort_key(value)),
+        Shown(NOTHING if seconds is None else format_number(seconds, 1), sort_key(seconds)),
+        Shown("" if record.diverged_at is None else format_count(record.diverged_at), sort_key(record.diverged_at)),
     ]

@@ -1,5 +1,5 @@
 "use strict";
-// Sorts tables, filters and opens runs. Texts of runs reach the page through textContent alone.
+// Sorts tables, filters and opens runs. Texts of runs are only set as textContent.
 (() => {
   const make = (tag, properties = {}, ...children) => {
     const element = Object.assign(document.createElement(tag), properties);
@@ -48,12 +48,12 @@
   }
   function sheet(id) {
     const run = runs[id];
-    const parts = [make("p", {}, "Lies in ", make("code", {}, run.path))];
+    const parts = [make("p", {}, "Directory: ", make("code", {}, run.path))];
     if (run.error) parts.push(...block("Error", run.error, id));
     parts.push(...block("Command that trains it again", run.command, id));
     if (run.settings.length) {
       const pairs = run.settings.map(([key, value]) => make("div", {}, make("dt", {}, key), make("dd", {}, value)));
-      parts.push(make("h3", {}, "Config, where runs differ"), make("dl", { className: "keys" }, ...pairs));
+      parts.push(make("h3", {}, "Config, as far as runs differ"), make("dl", { className: "keys" }, ...pairs));
     }
     const links = Object.entries(run.files).flatMap(([name, href]) => [make("a", { href }, name), " "]);
     parts.push(make("p", { className: "files" }, ...links));
