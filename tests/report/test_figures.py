@@ -337,6 +337,16 @@ def test_a_variant_without_a_finished_run_keeps_its_row(tmp_path: Path) -> None:
     assert "none no result" in figure.alternative
 
 
+def test_final_values_and_factors_too_large_to_draw_are_left_out(tmp_path: Path) -> None:
+    for rate in (-1e308, 0.0, 1e308):
+        for seed, value in enumerate((1e308, -1e308)):  # their mean is 0
+            settings = {"optimizer": {"lr": rate}}
+            make_run(tmp_path / "x", "none", seed, metrics={"huge": value, "a": 0.5}, config=settings, curves={})
+    with np.errstate(all="ignore"):
+        figures = draw(analyse(load(tmp_path / "x")), tmp_path / "out")
+    assert [figure.name for figure in figures] == ["final_a"]
+
+
 def test_two_factors_make_a_heatmap_with_numbers_in_order_and_empty_cells_hatched(tmp_path: Path) -> None:
     ablation = grid_of(tmp_path / "x", {"none": 3, "batch": 3, "layer": 2}, [1.5, 0.1, 0.02], without=("batch", 1.5))
     canvas, figure = next(draw_heatmap(ablation))

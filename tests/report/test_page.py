@@ -160,14 +160,14 @@ def test_a_run_shows_its_command_and_the_keys_in_which_runs_differ(tmp_path: Pat
     assert told["command"] == f"normlab-rerun {first}"
 
 
-def test_the_setup_says_in_words_what_runs_share_and_where_they_differ(tmp_path: Path) -> None:
-    chosen = {"optimizer": "sgd"}
+def test_the_setup_lists_runs_seeds_and_the_keys_that_differ_and_that_are_shared(tmp_path: Path) -> None:
     for seed in (0, 1, 2, 7):
-        make_run(tmp_path / "e", "none", seed, choices=chosen, environment={"device": "cpu", "torch": "2.6"})
-    make_run(tmp_path / "e", "batch", 0, choices=chosen, environment={"device": "GPU", "torch": "2.6"})
+        make_run(tmp_path / "e", "none", seed, environment={"device": "cpu", "torch": "2.6"})
+    make_run(tmp_path / "e", "batch", 0, environment={"device": "GPU", "torch": "2.6"})
     text = Reader(page_of(tmp_path / "e")).text
-    for words in ("sgd", "4: 0–2, 7", "2: none; batch", "5: 5 finished", "differ in device: GPU (1), cpu (4)."):
+    for words in ("4: 0–2, 7", "5: 5 finished", "made.batch (1), made.none (4)", "differ in device: GPU (1), cpu (4)."):
         assert words in text
+    assert "optimizer.lr0.1" in text
     assert "differ in version of torch" not in text
 
 

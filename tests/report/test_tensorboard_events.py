@@ -19,7 +19,7 @@ from tensorboard.util.tensor_util import make_ndarray  # type: ignore[import-unt
 from normlab.report.analysis import analyse
 from normlab.report.load import load
 from normlab.report.markdown import write_markdown
-from normlab.report.tensorboard import MOST_VARIANTS, directory_names, write_events
+from normlab.report.tensorboard import MAX_VARIANTS, directory_names, write_events
 
 from .made_runs import make_ablation, make_run
 
@@ -147,14 +147,14 @@ def test_the_text_is_the_table_of_the_report(tmp_path: Path) -> None:
 
 def test_of_too_many_variants_the_baseline_and_the_best_have_curves(tmp_path: Path) -> None:
     make_run(tmp_path / "e", "none", accuracy=0.0)
-    for number in range(MOST_VARIANTS + 5):
+    for number in range(MAX_VARIANTS + 5):
         make_run(tmp_path / "e", f"n{number}", accuracy=0.1 + number / 100)
     report = written(tmp_path / "e")
     names = sorted(path.name for path in (report / "variants").iterdir())
-    assert len(names) == MOST_VARIANTS
+    assert len(names) == MAX_VARIANTS
     assert names[0] == "01_none"
-    assert {name.partition("_")[2] for name in names[1:]} == {f"n{number}" for number in range(6, MOST_VARIANTS + 5)}
-    assert f"{MOST_VARIANTS} of {MOST_VARIANTS + 6} variants have curves" in text_of(report, "report")
+    assert {name.partition("_")[2] for name in names[1:]} == {f"n{number}" for number in range(6, MAX_VARIANTS + 5)}
+    assert f"{MAX_VARIANTS} of {MAX_VARIANTS + 6} variants have curves" in text_of(report, "report")
 
 
 def odd_data(root: Path) -> Iterator[None]:

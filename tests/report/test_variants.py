@@ -11,13 +11,12 @@ from normlab.report.variants import (
     Label,
     choose_baseline,
     derive_labels,
-    flatten,
     format_label,
     parse_number,
     sort_labels,
     swap_baseline,
 )
-from normlab.runs.identity import identify
+from normlab.runs.identity import flatten, identify
 
 of_every_case = settings(deadline=None, max_examples=100)
 
@@ -136,10 +135,10 @@ def test_the_precision_is_named_also_where_it_follows_from_the_normalizer() -> N
 
 def test_a_config_is_flattened_to_dotted_keys() -> None:
     assert flatten({"seed": 1, "a": {"b": {"c": 0.5}, "d": None}, "e": [1, 2]}) == {
-        "seed": "1",
-        "a.b.c": "0.5",
-        "a.d": "None",
-        "e": "[1, 2]",
+        "seed": 1,
+        "a.b.c": 0.5,
+        "a.d": None,
+        "e": [1, 2],
     }
 
 

@@ -1,4 +1,4 @@
-"""Content of a report: the variants of an ablation, and one cell for each metric of each variant."""
+"""An ablation: its variants, and for each variant one cell per metric."""
 
 import math
 from collections import Counter
@@ -11,26 +11,26 @@ from normlab.report.load import Results, Run
 from normlab.report.statistics import Reach, Reproduction, Summary
 from normlab.report.variants import Label
 
-SIGNIFICANT = 0.05
+SIGNIFICANCE_LEVEL = 0.05
 
 
 @dataclass
 class Cell:
-    """One metric of one variant. Parts that cannot be computed are None."""
+    """One metric of one variant. Parts that the runs do not give are None."""
 
     summary: Summary | None = None
     comparison: Comparison | None = None
     p: float = math.nan
-    """P-value of the two-sided permutation test against the baseline."""
+    """Two-sided p of the permutation test against the baseline."""
     adjusted_p: float = math.nan
-    """The same after Holm's correction over all tests of the table."""
+    """The same after Holm's correction over all tests of the report."""
     reproduction: Reproduction | None = None
     area: Summary | None = None
-    """Summary of the areas under the curves of this metric, which are mean heights."""
+    """Areas under the runs' curves of this metric, as mean heights."""
 
     @property
     def is_significant(self) -> bool:
-        return self.adjusted_p < SIGNIFICANT  # nan is not
+        return self.adjusted_p < SIGNIFICANCE_LEVEL  # False for nan
 
 
 @dataclass
@@ -42,19 +42,19 @@ class Variant:
     runs: list[Run]
     is_baseline: bool
     against: str | None = None
-    """Name of the variant to compare with; None for a baseline, and if that variant was not run."""
+    """Name of the variant that it is compared with; None for a baseline, or if that was not run."""
     cells: dict[str, Cell] = field(default_factory=dict)
     """By metric."""
     threshold: float | None = None
     """Value of the metric `judged_by` from which a run counts as a success."""
     judged_by: str | None = None
     successes: int | None = None
-    """Runs that ended at or beyond the threshold."""
+    """Number of runs that ended at or beyond the threshold."""
     reach: Reach | None = None
 
     @property
     def counts(self) -> Counter[str]:
-        """Runs by status."""
+        """Number of runs by status."""
         return Counter(run.status for run in self.runs)
 
     @property
@@ -63,48 +63,67 @@ class Variant:
 
     @property
     def results(self) -> int:
-        """Number of finished and diverged runs, the denominator of success rates."""
+        """Number of finished and diverged runs, the denominator of the success rate."""
         return sum(run.record.is_result for run in self.runs)
 
     @property
     def published(self) -> Mapping[str, Any]:
-        """The published figures of its normalizer; empty if there are none."""
+        """Published figures of its normalizer; empty if there are none."""
         for run in self.runs:
-            found = run.record.published
-            figures = found.get(run.record.choices.get("normalizer", "")) if isinstance(found, Mapping) else None
+            figures = run.record.published.get(run.record.choices.get("normalizer", ""))
             if isinstance(figures, Mapping):
                 return figures
         return {}
 
     def values(self, metric: str) -> dict[int, float]:
         """Return seed → final value; values that are not finite are left out."""
-        found = {run.record.seed: run.record.metrics.get(metric, math.nan) for run in self.finished}
-        return {seed: value for seed, value in found.items() if math.isfinite(value)}
+        values = {run.record.seed: run.record.metrics.get(metric, math.nan) for run in self.finished}
+        return {seed: value for seed, value in values.items() if math.isfinite(value)}
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """Results of an analysis, from which tables, figures and page are made."""
+    """The content of tables, figures and page."""
 
     results: Results
     variants: list[Variant]
     """The baseline first."""
     metrics: list[str]
-    """Final metrics, `metric` first."""
+    """Final metrics, the main one first."""
     metric: str
+    """The main metric, by which variants are ranked and compared with the threshold."""
     baseline: Mapping[str, str]
     factors: list[str]
     claim: str
     source: str
     headline: str
     notes: list[str]
-    """Caveats on the numbers, a line each."""
+    """Notes on how to read the numbers."""
 
     @property
     def title(self) -> str:
         return ", ".join(dict.fromkeys(run.record.experiment for run in self.results.details)) or "no runs"
 
+    def rank(self, metric: str) -> list[Variant]:
+        """Return the variants with a value of the metric, the best mean first."""
+        sign = -1 if higher_is_better(metric) else 1
+        means = [
+            (sign * cell.summary.mean, place)
+            for place, variant in enumerate(self.variants)
+            if (cell := variant.cells.get(metric)) is not None and cell.summary is not None
+        ]
+        return [self.variants[place] for _, place in sorted(means)]
+
+    def select_variants(self, limit: int) -> list[Variant]:
+        """Return at most `limit` variants in their order: all, or the best baseline and the best others."""
+        if len(self.variants) <= limit:
+            return self.variants
+        ranked = [*self.rank(self.metric), *self.variants]
+        baseline = [variant for variant in ranked if variant.is_baseline][:1]
+        kept = list(dict.fromkeys(id(variant) for variant in [*baseline, *ranked]))[:limit]
+        return [variant for variant in self.variants if id(variant) in set(kept)]
+
 
 def higher_is_better(metric: str) -> bool:
-    """Return whether larger values of a metric are better: for all but losses, errors and perplexities."""
+    """Whether larger values of a metric are better: false for losses, errors and perplexities."""
     return not any(word in metric.lower() for word in ("loss", "error", "perplexity"))

@@ -1,4 +1,4 @@
-"""Analysis of runs: summaries of every metric, and comparisons with the baseline."""
+"""Analyse runs: summarize every metric of every variant, and compare variants with the baseline."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from normlab.report.ablation import Ablation, Cell, Variant, higher_is_better
+from normlab.report.formatting import format_statuses
 from normlab.report.headline import summarize_outcome
 from normlab.report.load import Results, Run
 from normlab.report.pairing import compare
@@ -23,7 +24,7 @@ from normlab.report.variants import Label, choose_baseline, format_label, sort_l
 
 @dataclass(frozen=True)
 class Options:
-    """Options of a report; None means the value of the experiment's `report` settings."""
+    """Options of a report; None takes the experiment's own `report` setting."""
 
     baseline: str | None = None
     metric: str | None = None
@@ -34,30 +35,30 @@ def analyse(results: Results, options: Options | None = None) -> Ablation:
     """Summarize every metric of every variant, and compare it with the baseline.
 
     Raises:
-        ValueError: no run has the baseline or the metric of the options.
+        ValueError: the options name a baseline or a metric that the runs do not have.
     """
     options = options or Options()
-    settings = _find_settings(results.details)
+    settings = _get_settings(results.details)
     grouped: dict[str, list[Run]] = {}
     for run in results.details:
         grouped.setdefault(run.variant, []).append(run)
-    labels = {name: runs[0].label for name, runs in grouped.items()}
-    usual = settings.get("baseline")
-    baseline, notes = _choose_baseline(options.baseline, None if usual is None else str(usual), list(labels.values()))
+    default = settings.get("baseline")
+    labels = [runs[0].label for runs in grouped.values()]
+    baseline, notes = _choose_baseline(options.baseline, None if default is None else str(default), labels)
+    order = sort_labels(labels, baseline)
     variants = [
-        Variant(name, label, grouped[name], is_baseline=baseline.items() <= label.items())
-        for label, name in _sort(labels, baseline)
+        Variant(name, runs[0].label, runs, is_baseline=baseline.items() <= runs[0].label.items())
+        for name, runs in sorted(grouped.items(), key=lambda item: order.index(item[1][0].label))
     ]
-    metrics = _list_metrics(results.details, options.metric or settings.get("metric"), asked=options.metric is not None)
+    metrics = _sort_metrics(results.details, options.metric, settings.get("metric"))
     metric = metrics[0] if metrics else options.metric or "val/accuracy"
     notes += _summarize(variants, metrics, results.curves)
     notes += compare(variants, metrics, baseline)
     for variant in variants:
-        own = _find_settings(variant.runs).get("threshold")
-        own = float(own) if isinstance(own, int | float) else None
-        variant.threshold = own if options.threshold is None else options.threshold
+        threshold = _get_settings(variant.runs).get("threshold") if options.threshold is None else options.threshold
+        variant.threshold = float(threshold) if isinstance(threshold, int | float) else None
         if variant.threshold is not None and metrics:
-            _judge(variant, metric, results.curves)
+            _apply_threshold(variant, metric, results.curves)
     return Ablation(
         results=results,
         variants=variants,
@@ -72,107 +73,106 @@ def analyse(results: Results, options: Options | None = None) -> Ablation:
     )
 
 
-def _find_settings(runs: Sequence[Run]) -> Mapping[str, Any]:
+def _get_settings(runs: Sequence[Run]) -> Mapping[str, Any]:
     """Return the `report` settings of the first run that has any."""
     for run in runs:
-        found = run.config.get("report")
-        if isinstance(found, Mapping) and any(value is not None for value in found.values()):
-            return found
+        settings = run.config.get("report")
+        if isinstance(settings, Mapping) and any(value is not None for value in settings.values()):
+            return settings
     return {}
 
 
-def _choose_baseline(asked: str | None, usual: str | None, labels: list[Label]) -> tuple[dict[str, str], list[str]]:
-    if asked is not None:
-        return choose_baseline(asked, sort_labels(labels, {})), []
+def _choose_baseline(option: str | None, default: str | None, labels: list[Label]) -> tuple[dict[str, str], list[str]]:
+    """Return the factors of the baseline, and a note if it is not that of the experiment."""
+    labels = sort_labels(labels, {})
+    if option is not None:
+        return choose_baseline(option, labels), []
     try:
-        found = choose_baseline(usual, sort_labels(labels, {}))
-    except ValueError:  # only a part of the experiment was run
-        found = choose_baseline(None, sort_labels(labels, {}))
-    wanted = usual or "none"
-    if len(labels) > 1 and wanted not in found.values() and wanted != format_label(found):
-        return found, [f"The baseline {wanted} was not run: {format_label(found)} is used instead."]
-    return found, []
+        baseline = choose_baseline(default, labels)
+    except ValueError:  # only a part of the experiment was run, without its baseline
+        baseline = choose_baseline(None, labels)
+    expected = default or "none"
+    if len(labels) > 1 and expected not in baseline.values() and expected != format_label(baseline):
+        return baseline, [f"The baseline {expected} was not run: {format_label(baseline)} is used instead."]
+    return baseline, []
 
 
-def _sort(labels: Mapping[str, Label], baseline: Mapping[str, str]) -> list[tuple[Label, str]]:
-    names = {tuple(label.items()): name for name, label in labels.items()}
-    if len(names) < len(labels):  # runs without labels: one variant, named after its first run
-        return [(label, name) for name, label in labels.items()]
-    return [(label, names[tuple(label.items())]) for label in sort_labels(list(labels.values()), baseline)]
-
-
-def _list_metrics(runs: Sequence[Run], wanted: str | None, asked: bool) -> list[str]:
+def _sort_metrics(runs: Sequence[Run], option: str | None, default: str | None) -> list[str]:
+    """Return all final metrics: the main one, accuracies, others."""
     names = list(dict.fromkeys(name for run in runs for name in run.record.metrics))
-    if wanted is None or wanted not in names:
-        if asked and names:
-            raise ValueError(f"no run has the metric {wanted!r}: choose among {', '.join(names)}")
-        wanted = next((name for name in ("val/accuracy", "test/accuracy", *names) if name in names), None)
-    return sorted(names, key=lambda name: (name != wanted, not name.endswith("accuracy")))
+    if option is not None and names and option not in names:
+        raise ValueError(f"no run has the metric {option!r}: choose among {', '.join(names)}")
+    candidates = (option or default, "val/accuracy", "test/accuracy", *names)
+    main = next((name for name in candidates if name in names), None)
+    return sorted(names, key=lambda name: (name != main, not name.endswith("accuracy")))
 
 
 def _summarize(variants: Sequence[Variant], metrics: Sequence[str], curves: pd.DataFrame) -> list[str]:
+    """Fill in summaries, areas and reproductions of all cells; return notes on missing values."""
     notes = []
     areas = _compute_areas(curves[curves["name"].isin(metrics)])
     for variant in variants:
+        finished, total = len(variant.finished), len(variant.runs)
         for metric in metrics:
             cell = variant.cells[metric] = Cell()
-            values = variant.values(metric)
+            values = list(variant.values(metric).values())
             if values:
-                cell.summary = summarize(list(values.values()), higher_is_better(metric))
-                cell.reproduction = _judge_reproduction(variant, metric, list(values.values()))
-            own = [areas[run.id, metric] for run in variant.finished if (run.id, metric) in areas]
-            if own:
-                cell.area = summarize(own, higher_is_better(metric))
-            unsound = len(variant.finished) - len(values)
-            if unsound:
+                cell.summary = summarize(values, higher_is_better(metric))
+                cell.reproduction = _compare_with_published(variant, metric, values)
+            heights = [areas[run.id, metric] for run in variant.finished if (run.id, metric) in areas]
+            if heights:
+                cell.area = summarize(heights, higher_is_better(metric))
+            if len(values) < finished:
+                missing = _count_runs(finished - len(values))
                 notes.append(
-                    f"{variant.name}: {metric} is missing or not finite in {_runs(unsound)}, left out of that metric."
+                    f"{variant.name}: {metric} is missing or not finite in {missing}, left out of that metric."
                 )
-        if len(variant.finished) < len(variant.runs):
-            notes.append(_explain_unfinished(variant))
-        if len(variant.finished) == 1:
+        if finished < total:
+            notes.append(_describe_unfinished(variant))
+        if finished == 1:
             notes.append(f"{variant.name}: only one run finished, so there is no deviation and no interval.")
     return notes
 
 
-def _judge_reproduction(variant: Variant, metric: str, values: list[float]) -> Reproduction | None:
+def _compare_with_published(variant: Variant, metric: str, values: list[float]) -> Reproduction | None:
     published = variant.published.get(metric)
     if not isinstance(published, int | float):
         return None
     varied = ", ".join(key for key in variant.label if key != "normalizer")
-    if varied:  # published figures are listed by normalizer
+    if varied:  # published figures are by normalizer only
         why = f"published for the settings of the experiment, but these runs vary {varied}"
         return Reproduction(float(published), math.nan, math.nan, "not comparable", why)
     return judge_reproduction(values, float(published))
 
 
-def _explain_unfinished(variant: Variant) -> str:
-    others = [run for run in variant.runs if run.status != "finished"]
-    counts = ", ".join(f"{count} {status}" for status, count in variant.counts.items() if status != "finished")
-    text = f"{variant.name}: {counts} of {_runs(len(variant.runs))}; the results are those of finished runs."
-    diverged = [f"{run.record.diverged_at} (seed {run.record.seed})" for run in others if run.status == "diverged"]
+def _describe_unfinished(variant: Variant) -> str:
+    counts = format_statuses({status: n for status, n in variant.counts.items() if status != "finished"})
+    text = f"{variant.name}: {counts} of {_count_runs(len(variant.runs))}; the results are those of finished runs."
+    diverged = [
+        f"{run.record.diverged_at} (seed {run.record.seed})" for run in variant.runs if run.status == "diverged"
+    ]
     if diverged:
         text += f" The loss was not finite at step {', '.join(diverged[:8])}{', …' * (len(diverged) > 8)}."
     return text
 
 
-def _runs(count: int) -> str:
+def _count_runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count} runs"
 
 
 def _compute_areas(curves: pd.DataFrame) -> dict[tuple[str, str], float]:
-    found = {}
-    for (run, name), rows in curves.groupby(["run_id", "name"], observed=True, sort=False):
-        area = compute_area_under_curve(rows["step"], rows["value"])
-        if math.isfinite(area):
-            found[str(run), str(name)] = area
-    return found
+    """Return (run id, metric) → mean height of the curve, if that is finite."""
+    areas = {
+        (str(run), str(name)): compute_area_under_curve(rows["step"], rows["value"])
+        for (run, name), rows in curves.groupby(["run_id", "name"], observed=True, sort=False)
+    }
+    return {key: area for key, area in areas.items() if math.isfinite(area)}
 
 
-def _judge(variant: Variant, metric: str, curves: pd.DataFrame) -> None:
-    """Count the runs that end at or beyond the threshold, and measure when they first reach it.
+def _apply_threshold(variant: Variant, metric: str, curves: pd.DataFrame) -> None:
+    """Count the runs that end at or beyond the threshold, and when they first get there.
 
-    A diverged run counts as one that never reaches it, censored at its configured last step.
+    A diverged run never gets there: it counts in both, censored at the last step requested.
     """
     assert variant.threshold is not None
     variant.judged_by = metric
@@ -180,15 +180,15 @@ def _judge(variant: Variant, metric: str, curves: pd.DataFrame) -> None:
     threshold = sign * variant.threshold
     variant.successes = sum(sign * value >= threshold for value in variant.values(metric).values())
     rows = curves[(curves["variant"] == variant.name) & (curves["name"] == metric)]
-    by_run = {str(run): own for run, own in rows.groupby("run_id", observed=True)}
-    observed = any(run.id in by_run for run in variant.finished) or not variant.finished
+    by_run = {str(run): points for run, points in rows.groupby("run_id", observed=True)}
+    if variant.finished and not any(run.id in by_run for run in variant.finished):
+        return  # the metric is not observed
     steps, reached = [], []
     for run in variant.runs:
-        own = by_run.get(run.id)
-        if not run.record.is_result or not observed:
-            continue
-        passed: list[int] = [] if own is None else own.loc[sign * own["value"] >= threshold, "step"].tolist()
-        steps.append(float(min(passed, default=run.record.steps)))
-        reached.append(len(passed) > 0)
+        if run.record.is_result:
+            points = by_run.get(run.id, rows.iloc[:0])
+            passed: list[int] = points.loc[sign * points["value"] >= threshold, "step"].tolist()
+            steps.append(float(min(passed, default=run.record.steps)))
+            reached.append(bool(passed))
     if steps:
         variant.reach = measure_reach(steps, reached)

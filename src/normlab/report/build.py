@@ -1,4 +1,4 @@
-"""Build a report: a directory with page, tables, figures and TensorBoard events."""
+"""Build a report: one directory with page, tables, figures and events for TensorBoard."""
 
 import os
 import shutil
@@ -17,30 +17,32 @@ from normlab.report.tensorboard import write_events
 
 
 def build(directories: Sequence[Path], options: Options | None = None) -> tuple[Ablation, Path]:
-    """Build the report of all runs below some output directories; return the results and the report's directory.
+    """Build the report of all runs below some output directories; return the analysis and the report's directory.
 
-    The report of one directory is in its `report`; that of several in a sibling directory that combines their names.
-    An existing report stays until the new one is complete.
+    An existing report is replaced only after the new one is complete.
 
     Raises:
-        FileNotFoundError: a path is not a directory.
-        ValueError: no run has the baseline or the metric of the options.
+        FileNotFoundError: a directory does not exist.
+        ValueError: the options name a baseline or a metric that the runs do not have.
         OSError: the report cannot be written.
     """
     ablation = analyse(load(*directories), options)
     place = locate_report(directories)
     place.parent.mkdir(parents=True, exist_ok=True)
-    new = place.with_name(f".report.{os.getpid()}")
+    new, old = (place.with_name(f".report.{os.getpid()}{end}") for end in ("", ".old"))
     try:
         _write(ablation, new, place)
-        _replace(place, new)
+        if place.exists():  # a directory cannot be replaced in one step
+            place.rename(old)
+        new.rename(place)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return ablation, place
 
 
 def locate_report(directories: Sequence[Path]) -> Path:
-    """Return the directory of the report of some output directories."""
+    """Return `report` in the output directory; for several ones, in a directory beside them named after all."""
     names = list(dict.fromkeys(directory.resolve() for directory in directories))
     if len(names) == 1:
         return directories[0] / "report"
@@ -56,12 +58,3 @@ def _write(ablation: Ablation, directory: Path, place: Path) -> None:
     (directory / "table.tex").write_text(write_latex(ablation), encoding="utf-8")
     write_page(ablation, figures, directory, place)
     write_events(ablation, directory)
-
-
-def _replace(place: Path, new: Path) -> None:
-    """Replace a directory, which takes two renames."""
-    old = place.with_name(f".report.{os.getpid()}.old")
-    if place.exists():
-        place.rename(old)
-    new.rename(place)
-    shutil.rmtree(old, ignore_errors=True)

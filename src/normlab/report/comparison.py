@@ -1,4 +1,4 @@
-"""Comparison of two variants: differences paired by seed, permutation tests, effect sizes, multiple testing."""
+"""Comparisons of two variants: differences paired by seed, permutation tests, effect sizes, Holm's correction."""
 
 import math
 from collections.abc import Sequence
@@ -10,21 +10,21 @@ from scipy import stats
 
 from normlab.report.statistics import CONFIDENCE, RESAMPLES, ROUNDING, Interval, Values, estimate_interval
 
-LARGEST_EXACT_TEST = 2**15
-"""Largest number of permutations that are all computed; a larger test draws `RESAMPLES` of them."""
+MAX_EXACT_TEST = 2**15
+"""Number of rearrangements up to which a permutation test is exact; of more, it draws `RESAMPLES`."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Comparison of a variant with its baseline; positive differences mean larger values of the variant."""
+    """A variant against its baseline; a positive difference means that the variant's values are larger."""
 
     n: int
-    """Number of pairs, or of runs of the smaller side if unpaired."""
+    """Number of pairs; if unpaired, number of runs of the smaller side."""
     paired: bool
     difference: float
     interval: Interval
     effect: float
-    """Mean difference in standard deviations of the differences (Cohen's d_z), or pooled ones (d) if unpaired."""
+    """Mean difference in standard deviations: of the differences if paired (Cohen's d_z), else pooled (d)."""
     improvement: float
     """Probability that a run of the variant is better than one of the baseline; ties count half."""
 
@@ -36,19 +36,19 @@ def compare_pairs(variant: ArrayLike, baseline: ArrayLike, higher_is_better: boo
     deviation = differences.std(ddof=1) if len(differences) > 1 else math.nan
     difference = float(differences.mean())
     if abs(difference) <= ROUNDING * np.abs([ours, theirs]).max():
-        difference = 0.0  # rounding error of differences that cancel
+        difference = 0.0  # a rounding error, left when differences cancel
     return Comparison(
         n=len(differences),
         paired=True,
         difference=difference,
         interval=estimate_interval(differences),
-        effect=_divide(difference, deviation),
+        effect=_compute_effect(difference, deviation),
         improvement=estimate_improvement(ours, theirs, higher_is_better),
     )
 
 
 def compare_unpaired(variant: ArrayLike, baseline: ArrayLike, higher_is_better: bool) -> Comparison:
-    """Compare two variants that share fewer than two seeds; the interval is Welch's."""
+    """Compare two variants that share too few seeds to be paired; the interval is Welch's."""
     ours, theirs = (np.sort(np.asarray(values, dtype=np.float64)) for values in (variant, baseline))
     smaller = min(len(ours), len(theirs))
     difference = float(ours.mean() - theirs.mean())
@@ -57,8 +57,8 @@ def compare_unpaired(variant: ArrayLike, baseline: ArrayLike, higher_is_better: 
     elif np.ptp(ours) + np.ptp(theirs) == 0:
         interval = Interval(difference, difference, "all values equal")
     else:
-        found = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(CONFIDENCE)
-        interval = Interval(float(found.low), float(found.high), "Welch's t")
+        welch = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(CONFIDENCE)
+        interval = Interval(float(welch.low), float(welch.high), "Welch's t")
     degrees = len(ours) + len(theirs) - 2
     squares = sum(((values - values.mean()) ** 2).sum() for values in (ours, theirs))
     return Comparison(
@@ -66,56 +66,56 @@ def compare_unpaired(variant: ArrayLike, baseline: ArrayLike, higher_is_better: 
         paired=False,
         difference=difference,
         interval=interval,
-        effect=_divide(difference, math.sqrt(squares / degrees) if degrees else math.nan),
+        effect=_compute_effect(difference, math.sqrt(squares / degrees) if degrees else math.nan),
         improvement=estimate_improvement(ours, theirs, higher_is_better),
     )
 
 
 def compute_paired_p(differences: Sequence[ArrayLike]) -> list[float]:
-    """Return the two-sided p-value of the sign-flip permutation test of each comparison.
+    """Return the two-sided p of each comparison: the share of sign flips that make its mean difference as large.
 
-    The test is exact up to n = 15 pairs, with all 2ⁿ sign flips, so p is at least 2 / 2ⁿ; it is nan for fewer than
-    two pairs. Comparisons with the same n share the flips, whose computation takes most of the time.
+    Up to n = 15, all 2ⁿ ways to flip the signs of n differences are taken, which is exact: n pairs give no p below
+    2 / 2ⁿ. Fewer than two pairs give nan. Comparisons with equal n share the flips, which take most of the time.
     """
-    found = [math.nan] * len(differences)
+    p_values = [math.nan] * len(differences)
     by_size: dict[int, list[int]] = {}
     for place, values in enumerate(differences):
         by_size.setdefault(np.size(values), []).append(place)
     for size, places in by_size.items():
         if size > 1:
-            p_values = stats.permutation_test(
+            result = stats.permutation_test(
                 (np.array([_normalize(differences[place]) for place in places]),),
-                lambda each, axis: np.round(np.mean(each, axis=axis), 9),  # keeps ties despite rounding
+                lambda each, axis: np.round(np.mean(each, axis=axis), 9),  # rounding errors would separate ties
                 permutation_type="samples",
-                n_resamples=math.inf if 2**size <= LARGEST_EXACT_TEST else RESAMPLES,
+                n_resamples=math.inf if 2**size <= MAX_EXACT_TEST else RESAMPLES,
                 vectorized=True,
                 axis=1,
-                batch=512,  # larger batches leave the cache and take ten times as long
+                batch=512,  # larger ones do not fit the cache and take ten times as long
                 rng=np.random.default_rng(0),
-            ).pvalue
-            for place, p in zip(places, p_values, strict=True):
-                found[place] = float(p)
-    return found
+            )
+            for place, p in zip(places, result.pvalue, strict=True):
+                p_values[place] = float(p)
+    return p_values
 
 
 def compute_unpaired_p(variant: ArrayLike, baseline: ArrayLike) -> float:
-    """Return the two-sided p-value of the permutation test of two samples; nan if one has a single value."""
+    """Return the two-sided p of the permutation test that reassigns all runs to two sides; nan for one run each."""
     ours, theirs = (np.sort(np.asarray(values, dtype=np.float64)) for values in (variant, baseline))
     if min(len(ours), len(theirs)) < 2:
         return math.nan
-    found = stats.permutation_test(
+    result = stats.permutation_test(
         (ours, theirs),
-        lambda x, y, axis: np.mean(x, axis=axis),  # equivalent to the difference of means, but keeps ties
+        lambda x, y, axis: np.mean(x, axis=axis),  # ranks assignments like the difference; scipy then sees the ties
         permutation_type="independent",
-        n_resamples=math.inf if math.comb(len(ours) + len(theirs), len(ours)) <= LARGEST_EXACT_TEST else RESAMPLES,
+        n_resamples=math.inf if math.comb(len(ours) + len(theirs), len(ours)) <= MAX_EXACT_TEST else RESAMPLES,
         vectorized=True,
         rng=np.random.default_rng(0),
     )
-    return float(found.pvalue)
+    return float(result.pvalue)
 
 
 def estimate_improvement(variant: ArrayLike, baseline: ArrayLike, higher_is_better: bool) -> float:
-    """Return P(variant better) + P(equal) / 2 over all pairs of runs: Mann–Whitney U divided by its maximum.
+    """Return P(variant better) + P(equal) / 2 over all pairs of runs: the Mann–Whitney U over its largest value.
 
     Agarwal et al., "Deep reinforcement learning at the edge of the statistical precipice", 2021.
     """
@@ -125,9 +125,9 @@ def estimate_improvement(variant: ArrayLike, baseline: ArrayLike, higher_is_bett
 
 
 def adjust_by_holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for multiple testing (Holm, 1979); nan counts as no test.
+    """Return the p-values adjusted for multiple testing (Holm, 1979), in the same order; nan counts as no test.
 
-    scipy only controls the false discovery rate.
+    scipy adjusts for the false discovery rate only.
     """
     tested = sorted((p, place) for place, p in enumerate(p_values) if not math.isnan(p))
     adjusted = [math.nan] * len(p_values)
@@ -138,12 +138,12 @@ def adjust_by_holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _divide(difference: float, deviation: float) -> float:
+def _compute_effect(difference: float, deviation: float) -> float:
     return float(difference / deviation) if deviation > ROUNDING * abs(difference) else math.nan
 
 
 def _normalize(differences: ArrayLike) -> Values:
-    """Return the differences of one test in canonical order, sign and scale."""
+    """Return differences in an order, sign and scale that do not depend on those of the argument."""
     values = np.asarray(differences, dtype=np.float64)
     values = values * (-1 if values.sum() < 0 else 1)
     ordered: Values = values[np.lexsort((values, np.abs(values)))]

@@ -1,4 +1,4 @@
-"""Format numbers for display, with a sort key, and with a footnote if there is no number."""
+"""Format numbers, intervals and counts for display, and build table cells with footnotes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,35 +8,42 @@ NOTHING = "–"
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One cell of a table."""
+class Entry:
+    """One cell of a table on the page."""
 
     text: str
-    value: str | None = None
-    """Sort key; None sorts last. A column without any is sorted by its text."""
+    value: float | None = None
+    """Sort key; None and nan sort last. A column without any is sorted by its text."""
     small: str = ""
     """A second line."""
     mark: str = ""
     """Mark of a footnote."""
     strong: bool = False
 
+    @property
+    def sort_key(self) -> str | None:
+        return None if self.value is None or math.isnan(self.value) else f"{self.value:.12g}"
+
 
 @dataclass
-class Notes:
-    """Footnotes of a table: text → mark."""
+class Footnotes:
+    """Footnotes of a table, by their text."""
 
     marks: dict[str, str] = field(default_factory=dict)
 
-    def mark(self, reason: str) -> str:
-        return self.marks.setdefault(reason, _number_by_letters(len(self.marks)))
+    def add(self, text: str) -> str:
+        """Return the mark of a footnote: a, b, …, z, aa and so on; equal texts share one."""
+        before, letter = divmod(len(self.marks), 26)
+        mark = (chr(ord("a") + before - 1) if before else "") + chr(ord("a") + letter)
+        return self.marks.setdefault(text, mark)
 
-    def nothing(self, reason: str, small: str = "") -> Shown:
-        """Return a dash with a footnote that gives the reason."""
-        return Shown(NOTHING, small=small, mark=self.mark(reason))
+    def build_dash(self, reason: str, small: str = "") -> Entry:
+        """Build an empty cell with its reason as a footnote."""
+        return Entry(NOTHING, small=small, mark=self.add(reason))
 
 
 def format_number(value: float | None, places: int = 4) -> str:
-    """Return `0.9412`; a dash for None and nan."""
+    """Return an accuracy or a loss as `0.9412`; a dash for None and nan."""
     if value is None or math.isnan(value):
         return NOTHING
     if value and not math.isinf(value) and (abs(value) >= 1e6 or abs(value) < 0.5 * 10**-places):
@@ -48,23 +55,22 @@ def format_signed(value: float, places: int = 4) -> str:
     return f"+{format_number(value, places)}" if value > 0 else format_number(value, places)
 
 
-def format_interval(low: float, high: float, of_difference: bool = False) -> str:
-    write = format_signed if of_difference else format_number
-    return f"[{write(low)}, {write(high)}]"
+def format_interval(low: float, high: float, signed: bool = False) -> str:
+    if math.isnan(low):
+        return NOTHING
+    return "[{}, {}]".format(*map(format_signed if signed else format_number, (low, high)))
 
 
 def format_p(p: float) -> str:
-    """Return a p-value with two significant digits."""
+    """Return a p-value with two significant digits; a dash for nan."""
+    if math.isnan(p):
+        return NOTHING
     return "< 0.001" if p < 0.001 else f"{p:#.2g}"
 
 
 def format_count(value: float) -> str:
-    """Return a count with narrow no-break spaces between thousands."""
+    """Return a count with thin, non-breaking spaces between thousands."""
     return f"{value:,.0f}".replace(",", "\u202f")
-
-
-def sort_key(value: float | None) -> str | None:
-    return None if value is None or math.isnan(value) else f"{value:.9g}"
 
 
 def format_ranges(numbers: Sequence[int]) -> str:
@@ -78,15 +84,14 @@ def format_ranges(numbers: Sequence[int]) -> str:
     return ", ".join(f"{part[0]}–{part[-1]}" if len(part) > 1 else str(part[0]) for part in parts)
 
 
-def format_counts(counts: Mapping[str, int], most: int = 6) -> str:
-    """Return `cpu (12), H100 (3)`; the value without its count if there is only one."""
+def format_counts(counts: Mapping[str, int], limit: int = 6) -> str:
+    """Return `cpu (12), H100 (3)`, or only the value if there is one."""
     if len(counts) == 1:
         return next(iter(counts))
-    parts = [f"{value} ({count})" for value, count in list(counts.items())[:most]]
-    return ", ".join(parts) + (f" and {len(counts) - most} more" if len(counts) > most else "")
+    parts = [f"{value} ({count})" for value, count in list(counts.items())[:limit]]
+    return ", ".join(parts) + (f" and {len(counts) - limit} more" if len(counts) > limit else "")
 
 
-def _number_by_letters(place: int) -> str:
-    """Return a, b, …, z, aa, ab and so on."""
-    before, letter = divmod(place, 26)
-    return (_number_by_letters(before - 1) if before else "") + chr(ord("a") + letter)
+def format_statuses(counts: Mapping[str, int]) -> str:
+    """Return `3 finished, 1 failed`."""
+    return ", ".join(f"{count} {status}" for status, count in counts.items())

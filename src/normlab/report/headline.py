@@ -1,31 +1,34 @@
-"""Headline of a report: the outcome of an ablation in one sentence."""
+"""The outcome of an ablation in one sentence."""
 
 import math
 from collections.abc import Sequence
 
 from normlab.report.ablation import Variant, higher_is_better
+from normlab.report.statistics import Summary
 
 
 def summarize_outcome(variants: Sequence[Variant], metric: str) -> str:
-    """Return the outcome in one sentence."""
-    means = {
-        variant.name: summary.mean
+    """Name the best variant, and compare it with its baseline; a best baseline is compared with the next best."""
+    summaries = {
+        variant.name: summary
         for variant in variants
         if metric in variant.cells and (summary := variant.cells[metric].summary) is not None
     }
-    if not means:
+    if not summaries:
         return "No run has finished yet." if variants else "There are no runs."
     better = max if higher_is_better(metric) else min
-    best = better((variant for variant in variants if variant.name in means), key=lambda variant: means[variant.name])
-    text = f"{best.name} has the best {metric}: {_format_mean(best, metric)}"
-    compared = [variant for variant in variants if variant.name in means and variant.against in means]
-    # If a baseline is the best, compare it with its closest rival.
+    finished = [variant for variant in variants if variant.name in summaries]
+    best = better(finished, key=lambda variant: summaries[variant.name].mean)
+    text = f"{best.name} has the best {metric}: {_describe_mean(summaries[best.name])}"
+    compared = [variant for variant in finished if variant.against in summaries]
     rivals = [best] if best in compared else [variant for variant in compared if variant.against == best.name]
     if not rivals:
         return f"{text}."
-    rival = better(rivals, key=lambda variant: means[variant.name])
+    rival = better(rivals, key=lambda variant: summaries[variant.name].mean)
     other = str(rival.against) if rival is best else rival.name
-    text += f", {_compare(means[best.name] - means[other])} {other}"
+    difference = summaries[best.name].mean - summaries[other].mean
+    relation = f"{abs(difference):.4f} {'above' if difference > 0 else 'below'}"
+    text += f", {'level with' if abs(difference) < 0.00005 else relation} {other}"
     cell = rival.cells[metric]
     if math.isnan(cell.adjusted_p):
         return f"{text}; a single run on either side gives no measure of chance."
@@ -33,16 +36,8 @@ def summarize_outcome(variants: Sequence[Variant], metric: str) -> str:
     return f"{text} ({verdict} at 5 %: p = {cell.adjusted_p:.2g} after Holm's correction)."
 
 
-def _format_mean(variant: Variant, metric: str) -> str:
-    summary = variant.cells[metric].summary
-    assert summary is not None
+def _describe_mean(summary: Summary) -> str:
     if summary.n == 1:
         return f"{summary.mean:.4f} in one run"
     low, high = summary.interval.low, summary.interval.high
     return f"{summary.mean:.4f} on average over {summary.n} runs (95 % interval {low:.4f} to {high:.4f})"
-
-
-def _compare(value: float) -> str:
-    if abs(value) < 0.00005:
-        return "level with"
-    return f"{abs(value):.4f} {'above' if value > 0 else 'below'}"

@@ -1,81 +1,72 @@
-"""LaTeX tables: `table.tex`, a booktabs table for a paper."""
+"""`table.tex`: a booktabs table to include in a paper."""
+
+import re
+
+import pandas as pd
+from pandas.io.formats.style import Styler
 
 from normlab.report.ablation import Ablation
-from normlab.report.conditions import describe_conditions
-from normlab.report.ranking import select_variants
-from normlab.report.tables import HEADINGS, cross_tabulate, format_lines, write_caption
+from normlab.report.tables import HEADINGS, cross_tabulate, describe_conditions, format_lines, write_caption
 
-MOST_LINES = 40
-"""Lines that fit on a page, over all metrics; of more variants the baselines and the best are shown."""
-SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
-    "±": r"$\pm$",
-    "−": r"$-$",
-    "–": "--",
-    "<": r"$<$",
-    ">": r"$>$",
-    "×": r"$\times$",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "[": "{[}",  # after the end of a row it would start an argument
-}
+MAX_LINES = 40
+"""Lines that fit a page, over all metrics."""
+MAX_COLUMNS = 8
+SPECIAL = str.maketrans(
+    {
+        **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+        **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+        **{"±": r"$\pm$", "−": "$-$", "–": "--", "×": r"$\times$", "<": "$<$", ">": "$>$"},
+        "[": "{[}",  # at the start of a row it would be an argument of the line break before it
+    }
+)
 
 
 def write_latex(ablation: Ablation) -> str:
-    """Return the table of all metrics, after a two-way table if two factors vary.
+    """Return the table of all metrics, after a two-way table if there are two factors.
 
-    The document needs the packages booktabs and fontenc (T1). Characters that they lack are replaced by `?`.
+    The document needs the packages booktabs and fontenc (T1); characters outside of T1 are printed as `?`.
     """
-    metrics = ablation.metrics
-    variants = select_variants(ablation, max(4, MOST_LINES // max(1, len(metrics))))
-    text = write_caption(ablation)
+    variants = ablation.select_variants(max(4, MAX_LINES // max(1, len(ablation.metrics))))
+    caption = f"{ablation.title}. {write_caption(ablation)}"
     if len(variants) < len(ablation.variants):
-        text += f" Shown are {len(variants)} of {len(ablation.variants)} variants: baselines and the best."
-    rows = []
-    for metric in metrics:
-        rows += [r"\midrule", rf"\multicolumn{{{len(HEADINGS)}}}{{l}}{{\textit{{{escape_latex(metric)}}}}} \\"]
+        caption += f" Shown are {len(variants)} of {len(ablation.variants)} variants: baselines and the best."
+    rows: list[list[str]] = []
+    titles, best = [], []
+    for metric in ablation.metrics:
+        titles.append(len(rows))
+        rows.append([metric, *[""] * (len(HEADINGS) - 1)])
         for line in format_lines(ablation, metric, variants):
-            cells = [escape_latex(cell) for cell in line.cells]
-            cells[2] = rf"\textbf{{{cells[2]}}}" if line.is_best else cells[2]
-            cells[4] += r"$^{*}$" * line.is_significant
-            rows.append(" & ".join(cells) + r" \\")
-    heads = " & ".join(map(escape_latex, HEADINGS)) + r" \\"
-    name = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in ablation.title)
-    tables = [*_two_way(ablation, name), *_table("lrlllll", [heads, *rows], f"{ablation.title}. {text}", name)]
-    return "\n".join(tables) + "\n"
-
-
-def escape_latex(text: str) -> str:
-    """Escape text for LaTeX."""
-    found = "".join(SPECIAL.get(letter, letter) for letter in " ".join(text.split()))
-    return "".join(letter if ord(letter) < 0x180 else "?" for letter in found)
-
-
-def _two_way(ablation: Ablation, name: str) -> list[str]:
+            best += [len(rows)] * line.is_best
+            cells = list(line.cells)
+            cells[4] += "*" * line.is_significant
+            rows.append(cells)
+    style = pd.DataFrame(rows, columns=list(HEADINGS)).style
+    style.set_properties(subset=(titles, ["variant"]), textit="--rwrap", rlap="--rwrap")
+    style.set_properties(subset=(best, ["mean ± sd"]), textbf="--rwrap")
+    label = re.sub("[^A-Za-z0-9]", "-", ablation.title)
+    table = _render_table(style, caption, label)
     grid = cross_tabulate(ablation)
-    if grid is None or grid.shape[1] > 8 or grid.shape[0] > MOST_LINES:
-        return []
-    corner = f"{grid.index.name} / {grid.columns.name}"
-    rows = [[corner, *map(str, grid.columns)], *([str(row), *grid.loc[row]] for row in grid.index)]
-    lines = [" & ".join(map(escape_latex, row)) + r" \\" for row in rows]
-    text = f"{ablation.title}: {ablation.metric}, mean ± sample standard deviation over seeds."
-    text += f" {describe_conditions(ablation.results.details)}"
-    return [*_table("l" * len(rows[0]), [lines[0], r"\midrule", *lines[1:]], text, f"{name}-two-way"), ""]
+    if grid is None or grid.shape[0] > MAX_LINES or grid.shape[1] > MAX_COLUMNS:
+        return table
+    caption = f"{ablation.title}: {ablation.metric}, mean ± sample standard deviation over seeds."
+    caption += f" {describe_conditions(ablation.results.details)}"
+    grid = grid.rename_axis(index=f"{grid.index.name} / {grid.columns.name}").reset_index()
+    return f"{_render_table(grid.style, caption, f'{label}-two-way')}\n{table}"
 
 
-def _table(columns: str, lines: list[str], caption: str, name: str) -> list[str]:
-    return [
-        r"\begin{table}",
-        r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{escape_latex(caption)}}}",
-        rf"\label{{tab:{name}}}",
-        rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
-        r"\toprule",
-        *lines,
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-    ]
+def escape_latex(text: object) -> str:
+    """Return LaTeX that prints the text literally, in one line."""
+    return re.sub("[^\0-\u017f]", "?", " ".join(str(text).split()).translate(SPECIAL))
+
+
+def _render_table(style: Styler, caption: str, label: str) -> str:
+    style.format(escape_latex).format_index(escape_latex, axis=1).hide(axis=0)
+    tight = r":{\tabcolsep}{4pt};"
+    style.set_table_styles([{"selector": "footnotesize", "props": ":;"}, {"selector": "setlength", "props": tight}])
+    return style.to_latex(
+        hrules=True,
+        column_format=f"@{{}}{'l' * len(style.columns)}@{{}}",
+        caption=escape_latex(caption),
+        label=f"tab:{label}",
+        position_float="centering",
+    )

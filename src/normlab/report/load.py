@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,10 @@ from normlab.runs.record import Record
 
 HEAD = "step,name,value\n"
 NORMALIZER_ROWS = "normalizer/"
-"""Prefix of the metrics of single normalizers, which only figures of their own show."""
+"""Prefix of names in `metrics.csv` that describe single normalizers; frames of curves leave them out."""
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, if PyYAML was built with it, is ten times as fast
+Contents = tuple[RunDirectory, Record, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,9 @@ class Run:
     def id(self) -> str:
         return self.record.run_id
 
-    @cached_property  # read once, so that a report does not contradict itself
+    @cached_property  # a run may end while its report is built, which must not contradict itself
     def status(self) -> str:
-        """Status of the record if it is a result, else that of the directory."""
+        """The status in the record if it is a result, else derived from the record and the directory's owner."""
         return self.record.status if self.record.is_result else self.directory.state().status
 
 
@@ -47,32 +50,33 @@ class Results:
 
     directories: tuple[Path, ...]
     details: tuple[Run, ...]
-    """All runs, sorted by variant, then by seed."""
+    """All runs, sorted by variant and seed."""
     runs: pd.DataFrame
-    """A row per run, by `run_id`: `experiment`, `variant`, `seed`, `status`, `steps` (of the config), `seconds`,
+    """A row per run, by `run_id`: `experiment`, `variant`, `seed`, `status`, `steps` (requested), `seconds`,
     `steps_per_second`, `diverged_at` (step), `precision`, `device`, `path`, a column per factor (`normalizer`,
-    `optimizer.lr`, …), and one per final metric (`test/accuracy` in [0, 1], `test/loss` a mean per example)."""
+    `optimizer.lr`, …), and one per final metric (`test/accuracy` a share, `test/loss` a mean per example)."""
     curves: pd.DataFrame
-    """A row per observation: `run_id`, `variant`, `seed`, `step` (steps done), `name` (of the metric), `value`."""
+    """A row per observation: `run_id`, `variant`, `seed`, `step`, `name` (of the metric), `value`."""
     problems: tuple[str, ...]
-    """A line for each thing that could not be read."""
+    """Files that could not be read, and why, a line each."""
     restore: Callable[[Path], Any] | None = None
-    """Function from a run directory to the trained network, set by `normlab.load`."""
+    """Function from a run directory to the trained network, set by `normlab.load`: the report does not import torch."""
 
     def network(self, run_id: str) -> Any:
         """Return the network of a finished run, on the CPU and in inference mode, with its trained weights.
 
         Raises:
-            ConfigurationError: the run is not finished, or its checkpoint is missing.
+            ConfigurationError: the run is not finished, or its checkpoint is gone.
             KeyError: there is no such run.
+            TypeError: the results come from `normlab.report.load`, which cannot restore networks.
         """
         if self.restore is None:
-            raise TypeError("these results have no networks: read them with normlab.load")
+            raise TypeError("these results cannot restore networks: read them with normlab.load")
         return self.restore(Path(str(self.runs.loc[run_id, "path"])))
 
     @cached_property
     def observed(self) -> pd.DataFrame:
-        """The curves without the final metrics, of which every run has a single value."""
+        """The curves without metrics that no run observed at more than one step."""
         points = self.curves.groupby(["name", "run_id"], observed=True)["step"].nunique()
         names = points[points > 1].index.get_level_values("name")
         return self.curves[self.curves["name"].isin(names)]
@@ -81,10 +85,10 @@ class Results:
 def load(*directories: str | Path, restore: Callable[[Path], Any] | None = None) -> Results:
     """Read all runs below output directories, such as `load("outputs/deep_cnn")`.
 
-    Runs and rows that cannot be read are left out and listed in `problems`.
+    Unreadable runs and files are listed in `problems`.
 
     Raises:
-        FileNotFoundError: a path is not a directory.
+        FileNotFoundError: a directory does not exist.
     """
     places = tuple(Path(directory) for directory in directories)
     for place in places:
@@ -93,53 +97,50 @@ def load(*directories: str | Path, restore: Callable[[Path], Any] | None = None)
                 f"{place} is not a directory: name one that normlab wrote, such as outputs/deep_cnn"
             )
     problems: list[str] = []
-    read = list(_drop_duplicates(_read(places, problems), problems))
-    labels = derive_labels([config for _, _, config in read], [record.choices for _, record, _ in read])
+    contents = _drop_duplicates(_find_runs(places, problems), problems)
+    labels = derive_labels([config for _, _, config in contents], [record.choices for _, record, _ in contents])
     runs = [
-        Run(directory, record, config, label, format_label(label) or record.run_id.rsplit("-seed", 1)[0])
-        for (directory, record, config), label in zip(read, labels, strict=True)
+        Run(directory, record, config, label, format_label(label) or contents[0][1].run_id.rsplit("-seed", 1)[0])
+        for (directory, record, config), label in zip(contents, labels, strict=True)
     ]
     runs.sort(key=lambda run: (run.variant, run.record.seed, run.id))
-    return Results(places, tuple(runs), _tabulate(runs), _read_curves(runs, problems), tuple(problems), restore)
+    return Results(places, tuple(runs), _tabulate(runs), _collect_curves(runs, problems), tuple(problems), restore)
 
 
 def read_metrics(directory: RunDirectory, problems: list[str]) -> pd.DataFrame:
-    """Return `step`, `name`, `value` of one run; truncated rows are left out and listed in `problems`."""
+    """Return `step`, `name`, `value` of one run; rows that are cut short are dropped and reported in `problems`."""
     columns = {"step": "int64", "name": "str", "value": "float64"}
     rows: list[tuple[int, str, float]] = []
     try:
         head, *lines = directory.metrics.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True) or [""]
-    except FileNotFoundError:
-        head, lines = HEAD, []
-    except OSError as error:
-        problems.append(f"{directory.metrics} has no curves: {error}")
-        head, lines = HEAD, []
-    if head != HEAD:
-        problems.append(f"{directory.metrics} has no curves: its first line is not {HEAD.strip()}")
-    else:
-        rows = [row for line in lines if (row := _parse(line)) is not None]
+        if head != HEAD:
+            raise ValueError(f"its first line is not {HEAD.strip()}")
+        rows = [row for line in lines if (row := _parse_row(line)) is not None]
         if len(rows) < len(lines):
             problems.append(f"{directory.metrics}: {len(lines) - len(rows)} rows cannot be read and are left out")
+    except FileNotFoundError:  # nothing was observed yet
+        pass
+    except (OSError, ValueError) as error:
+        problems.append(f"{directory.metrics} has no curves: {error}")
     return pd.DataFrame(rows, columns=list(columns)).astype(columns)
 
 
-def _parse(line: str) -> tuple[int, str, float] | None:
-    """Return step, name and value of a line; None for a truncated one, which a missing line end reveals."""
+def _parse_row(line: str) -> tuple[int, str, float] | None:
+    """Parse a line by itself, so that an unclosed quote damages no other; None if it is damaged or cut short."""
     try:
-        step, name, value = next(csv.reader([line]))  # names with commas are quoted
+        step, name, value = next(csv.reader([line]))
         return (int(step), name, float(value)) if line.endswith("\n") and 0 <= int(step) < 2**63 else None
     except (ValueError, csv.Error):
         return None
 
 
-def _read(places: Sequence[Path], problems: list[str]) -> Iterator[tuple[RunDirectory, Record, Mapping[str, Any]]]:
+def _find_runs(places: Sequence[Path], problems: list[str]) -> Iterator[Contents]:
     seen: set[Path] = set()
     for place in places:
         for file in sorted(place.rglob("run.json")):
             directory = RunDirectory(file.parent)
-            if re.fullmatch(r"\.old\d+", directory.path.suffix):  # moved aside by force=true
-                continue
-            if directory.path.resolve() in seen:  # nested output directories
+            is_aside = re.fullmatch(r"\.old\d+", directory.path.suffix)  # moved there by a repeated run
+            if is_aside or directory.path.resolve() in seen:  # one place may contain another
                 continue
             seen.add(directory.path.resolve())
             try:
@@ -154,7 +155,7 @@ def _read(places: Sequence[Path], problems: list[str]) -> Iterator[tuple[RunDire
 
 
 def _check(directory: RunDirectory, record: Record, config: Mapping[str, Any]) -> None:
-    """Raise ValueError if a record or config has values that no run writes, for example after manual edits."""
+    """Raise ValueError if a record or config has content that no run writes, such as after a manual edit."""
     try:
         identify(config)
     except (AttributeError, TypeError):
@@ -166,12 +167,10 @@ def _check(directory: RunDirectory, record: Record, config: Mapping[str, Any]) -
         raise ValueError(f"{directory.record} is not a record: a field has the wrong type")
 
 
-def _drop_duplicates(
-    read: Iterator[tuple[RunDirectory, Record, Mapping[str, Any]]], problems: list[str]
-) -> Iterator[tuple[RunDirectory, Record, Mapping[str, Any]]]:
-    """Yield one run for each id: the first finished one if there is any, else the first."""
-    kept: dict[str, tuple[RunDirectory, Record, Mapping[str, Any]]] = {}
-    for run in read:
+def _drop_duplicates(runs: Iterable[Contents], problems: list[str]) -> list[Contents]:
+    """Return one run for each id: the first that is a result, else the first."""
+    kept: dict[str, Contents] = {}
+    for run in runs:
         directory, record, _ = run
         other = kept.get(record.run_id)
         if other is not None:
@@ -181,39 +180,34 @@ def _drop_duplicates(
             if not better:
                 continue
         kept[record.run_id] = run
-    yield from kept.values()
+    return list(kept.values())
 
 
 def _tabulate(runs: Sequence[Run]) -> pd.DataFrame:
-    rows = []
-    for run in runs:
-        record = run.record
-        rows.append(
-            {
-                "run_id": run.id,
-                "experiment": record.experiment,
-                "variant": run.variant,
-                "seed": record.seed,
-                "status": run.status,
-                "steps": record.steps,
-                "seconds": record.seconds,
-                "steps_per_second": record.steps_per_second,
-                "diverged_at": record.diverged_at,
-                "precision": record.environment.get("precision"),
-                "device": record.environment.get("device"),
-                "path": str(run.directory.path),
-                **{
-                    key: value if parse_number(value) is None else parse_number(value)
-                    for key, value in run.label.items()
-                },
-                **record.metrics,
-            }
-        )
+    rows = [
+        {
+            "run_id": run.id,
+            "experiment": run.record.experiment,
+            "variant": run.variant,
+            "seed": run.record.seed,
+            "status": run.status,
+            "steps": run.record.steps,
+            "seconds": run.record.seconds,
+            "steps_per_second": run.record.steps_per_second,
+            "diverged_at": run.record.diverged_at,
+            "precision": run.record.environment.get("precision"),
+            "device": run.record.environment.get("device"),
+            "path": str(run.directory.path),
+            **{key: value if (n := parse_number(value)) is None else n for key, value in run.label.items()},
+            **run.record.metrics,
+        }
+        for run in runs
+    ]
     columns = ["run_id", "experiment", "variant", "seed", "status"]
     return pd.DataFrame(rows, columns=None if rows else columns).set_index("run_id")
 
 
-def _read_curves(runs: Sequence[Run], problems: list[str]) -> pd.DataFrame:
+def _collect_curves(runs: Sequence[Run], problems: list[str]) -> pd.DataFrame:
     frames = []
     for run in runs:
         rows = read_metrics(run.directory, problems)
@@ -224,7 +218,3 @@ def _read_curves(runs: Sequence[Run], problems: list[str]) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     curves = pd.concat(frames, ignore_index=True)[columns]
     return curves.astype({"run_id": "category", "variant": "category", "name": "category"})
-
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The loader of libyaml if PyYAML was built with it, ten times as fast."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from normlab.report.ablation import SIGNIFICANT, Cell, Variant, higher_is_better
+from normlab.report.ablation import SIGNIFICANCE_LEVEL, Cell, Variant, higher_is_better
 from normlab.report.comparison import (
     adjust_by_holm,
     compare_pairs,
@@ -18,16 +18,15 @@ from normlab.report.variants import format_label, swap_baseline
 
 
 def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mapping[str, str]) -> list[str]:
-    """Set the comparisons of all variants, and return notes on them."""
+    """Set `against` of each variant, and comparison and p of its cells; return notes on them."""
     by_label = {tuple(variant.label.items()): variant for variant in variants}
     notes = []
     compared: list[tuple[Cell, np.ndarray[Any, Any] | float]] = []
     for variant in variants:
-        rival = by_label.get(tuple(swap_baseline(variant.label, baseline).items()))
+        label = swap_baseline(variant.label, baseline)
+        rival = by_label.get(tuple(label.items()))
         if rival is None:
-            notes.append(
-                f"{variant.name}: {format_label(swap_baseline(variant.label, baseline))}, its baseline, was not run."
-            )
+            notes.append(f"{variant.name}: its baseline {format_label(label)} was not run.")
         if rival is None or rival is variant:
             continue
         variant.against = rival.name
@@ -46,33 +45,27 @@ def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mappi
                 cell.comparison = compare_unpaired(*sides, better)
                 compared.append((cell, compute_unpaired_p(*sides)))
         if ours and theirs and ours != theirs:
-            notes.append(_explain_pairing(variant, rival, sorted(ours & theirs)))
-    found = iter(compute_paired_p([values for _, values in compared if not isinstance(values, float)]))
+            how = "did not finish with the same seeds: they are compared over the {} seeds they share."
+            if len(ours & theirs) < 2:
+                how = "share fewer than two seeds: they are compared unpaired."
+            notes.append(f"{variant.name} and {rival.name} {how.format(len(ours & theirs))}")
+    paired = iter(compute_paired_p([values for _, values in compared if not isinstance(values, float)]))
     for cell, values in compared:
-        cell.p = values if isinstance(values, float) else next(found)
+        cell.p = values if isinstance(values, float) else next(paired)
     for (cell, _), adjusted in zip(compared, adjust_by_holm([cell.p for cell, _ in compared]), strict=True):
         cell.adjusted_p = adjusted
-    return notes + _warn_of_power([cell for cell, _ in compared])
+    return notes + _describe_power([cell for cell, _ in compared])
 
 
-def _warn_of_power(compared: Sequence[Cell]) -> list[str]:
+def _describe_power(compared: Sequence[Cell]) -> list[str]:
     """Return a note if there are too few seeds for any difference to be significant."""
     pairs = [cell.comparison.n for cell in compared if cell.comparison and cell.comparison.paired]
     tests = sum(not math.isnan(cell.p) for cell in compared)
-    if not pairs or tests * 2 / 2 ** max(pairs) < SIGNIFICANT:
+    if not pairs or tests * 2 / 2 ** max(pairs) < SIGNIFICANCE_LEVEL:
         return []
-    enough = next(n for n in range(2, 64) if tests * 2 / 2**n < SIGNIFICANT)
+    enough = next(n for n in range(2, 64) if tests * 2 / 2**n < SIGNIFICANCE_LEVEL)
     return [
         f"With {max(pairs)} seeds the exact test gives no p below {2 / 2 ** max(pairs):.3g}, and after correction for"
         f" {tests} tests none below 0.05, however large the differences are: at least {enough} seeds are needed. The"
         " intervals and probabilities of improvement are valid nevertheless."
     ]
-
-
-def _explain_pairing(variant: Variant, rival: Variant, shared: list[int]) -> str:
-    if len(shared) > 1:
-        return (
-            f"{variant.name} and {rival.name} did not finish with the same seeds: they are compared over the"
-            f" {len(shared)} seeds they share."
-        )
-    return f"{variant.name} and {rival.name} share fewer than two seeds: they are compared unpaired."

@@ -1,6 +1,6 @@
-"""Statistics of one variant: summaries with intervals, times to a threshold, comparison with published values.
+"""Statistics over the runs of one variant: means with intervals, steps to a threshold, published values.
 
-The functions take arrays with one value per run, in any order.
+Every function takes one value per run, in any order.
 """
 
 import math
@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import integrate, stats
 
 CONFIDENCE = 0.95
-FEWEST_FOR_BOOTSTRAP = 10
-"""Sample size from which intervals are bootstrapped; smaller samples have too few distinct resamples."""
+MIN_BOOTSTRAP_SIZE = 10
+"""Number of values from which intervals are bootstrapped; fewer have too few distinct resamples for the tails."""
 RESAMPLES = 9_999
 ROUNDING = 1e-9
-"""Relative tolerance for equality: 0.3 − 0.2 and 0.2 − 0.1 are ties."""
+"""Relative difference up to which sums count as equal: 0.3 − 0.2 and 0.2 − 0.1 tie."""
 
 Values = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Summary:
-    """Summary of one metric of one variant over its `n` runs. Best and worst depend on the direction of the metric."""
+    """One metric of one variant over its `n` runs. Best and worst follow the metric's direction."""
 
     n: int
     mean: float
@@ -47,12 +47,12 @@ class Summary:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Comparison of a published value with the values of the seeds."""
+    """A published value compared with the values of the seeds."""
 
     published: float
     low: float
     high: float
-    """`low` and `high` are the 95 % prediction interval of one more run."""
+    """Ends of the 95 % prediction interval of one more run."""
     verdict: str
     """reproduced | differs | not comparable"""
     why: str
@@ -60,7 +60,7 @@ class Reproduction:
 
 @dataclass(frozen=True)
 class Reach:
-    """Number of steps until runs reach a threshold; runs that do not are censored at their last step."""
+    """Steps until runs first reach a threshold; runs that never do are censored at their last step."""
 
     n: int
     reached: int
@@ -70,23 +70,23 @@ class Reach:
 
 def estimate_interval(values: ArrayLike) -> Interval:
     """Return the 95 % interval of the mean: Student's t below ten values, else the BCa bootstrap (Efron, 1987)."""
-    sample = np.sort(np.asarray(values, dtype=np.float64))  # a bootstrap with a fixed seed depends on the order
+    sample = _sort(values)  # a bootstrap with a fixed seed depends on the order
     if len(sample) < 2:
         return Interval(math.nan, math.nan, "none: one run")
     if sample[0] == sample[-1]:
         return Interval(float(sample[0]), float(sample[0]), "all values equal")
-    if len(sample) < FEWEST_FOR_BOOTSTRAP:
+    if len(sample) < MIN_BOOTSTRAP_SIZE:
         low, high = stats.t.interval(CONFIDENCE, len(sample) - 1, loc=sample.mean(), scale=stats.sem(sample))
         return Interval(float(low), float(high), "t")
-    found = stats.bootstrap(
+    interval = stats.bootstrap(
         (sample,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, rng=np.random.default_rng(0)
     ).confidence_interval
-    return Interval(float(found.low), float(found.high), "BCa bootstrap")
+    return Interval(float(interval.low), float(interval.high), "BCa bootstrap")
 
 
 def summarize(values: ArrayLike, higher_is_better: bool) -> Summary:
     """Summarize one metric over runs. Raises ValueError if there are no values."""
-    sample = np.sort(np.asarray(values, dtype=np.float64))
+    sample = _sort(values)
     if not len(sample):
         raise ValueError("there are no values to summarize")
     low, high = float(sample[0]), float(sample[-1])
@@ -103,42 +103,47 @@ def summarize(values: ArrayLike, higher_is_better: bool) -> Summary:
 
 
 def judge_reproduction(values: ArrayLike, published: float) -> Reproduction:
-    """Judge whether a published value, a single run, is compatible with these runs.
+    """Check whether a published value, a single run by the original author, could be one more of these runs.
 
     The prediction interval of one more value is mean ± t · s · √(1 + 1/n).
     """
-    sample = np.sort(np.asarray(values, dtype=np.float64))
+    sample = _sort(values)
     if len(sample) < 2:
-        return Reproduction(
-            published, math.nan, math.nan, "not comparable", f"n = {len(sample)}: the spread over seeds is unknown"
-        )
+        why = f"n = {len(sample)}: the spread over seeds is unknown"
+        return Reproduction(published, math.nan, math.nan, "not comparable", why)
     half = stats.t.ppf(0.5 + CONFIDENCE / 2, len(sample) - 1) * sample.std(ddof=1) * math.sqrt(1 + 1 / len(sample))
     low, high = float(sample.mean() - half), float(sample.mean() + half)
     if low <= published <= high:
         return Reproduction(published, low, high, "reproduced", "within the prediction interval of the seeds")
     side = "below" if published < low else "above"
-    why = f"{side} the prediction interval; it is a single run with other weights and another batch order"
+    why = (
+        f"{side} the prediction interval; it is a single run by the original author, with other weights and batch order"
+    )
     return Reproduction(published, low, high, "differs", why)
 
 
 def measure_reach(steps: Sequence[float], reached: Sequence[bool]) -> Reach:
-    """Return how many runs reached a threshold, and the median number of steps.
+    """Return how many runs reached a threshold, and the median number of steps to it.
 
     Args:
-        steps: the first step observed at or beyond the threshold; the last step of a run that did not reach it.
-        reached: whether the run reached it.
+        steps: of each run, the first step observed at or beyond the threshold; its last step if it never got there.
+        reached: whether it did.
     """
     times = np.asarray(steps, dtype=np.float64)
-    did = np.asarray(reached, dtype=bool)
+    is_reached = np.asarray(reached, dtype=bool)
     median = math.nan
-    if did.any():
-        survival = stats.ecdf(stats.CensoredData(uncensored=times[did], right=times[~did])).sf
+    if is_reached.any():
+        survival = stats.ecdf(stats.CensoredData(uncensored=times[is_reached], right=times[~is_reached])).sf
         below = survival.quantiles[survival.probabilities <= 0.5 + ROUNDING]
         median = float(below[0]) if len(below) else math.nan
-    return Reach(len(times), int(did.sum()), median)
+    return Reach(len(times), int(is_reached.sum()), median)
 
 
 def compute_area_under_curve(steps: ArrayLike, values: ArrayLike) -> float:
-    """Return the mean height of a curve (trapezoidal rule); nan for fewer than two steps."""
+    """Return the mean height of a curve between its first and last step (trapezoids); nan for fewer than two steps."""
     x, y = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
     return float(integrate.trapezoid(y, x) / (x[-1] - x[0])) if len(x) > 1 and x[-1] > x[0] else math.nan
+
+
+def _sort(values: ArrayLike) -> Values:
+    return np.sort(np.asarray(values, dtype=np.float64))

@@ -1,6 +1,6 @@
-"""Tables of an ablation: one tidy frame with full precision, and lines of text for printing."""
+"""Tables of an ablation: one tidy frame with full precision, and lines of text for printed tables."""
 
-import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,13 +8,14 @@ from typing import Any
 import pandas as pd
 
 from normlab.report.ablation import Ablation, Variant
-from normlab.report.conditions import describe_conditions, summarize_conditions
-from normlab.report.formatting import NOTHING, format_interval, format_number, format_p, format_signed
-from normlab.report.ranking import rank
+from normlab.report.formatting import NOTHING, format_counts, format_interval, format_number, format_p, format_signed
+from normlab.report.load import Run
 from normlab.report.statistics import Summary
 from normlab.report.variants import format_label
 
 STATUSES = ("finished", "diverged", "failed", "interrupted", "running", "died")
+CONDITIONS = ("precision", "device", "threads")
+"""Keys of the environment that every table states."""
 HEADINGS = ("variant", "n", "mean ± sd", "95 % interval", "difference", "p", "published")
 COLUMNS = {
     "deviation": "standard_deviation",
@@ -41,29 +42,29 @@ class Line:
 
 
 def tabulate(ablation: Ablation) -> pd.DataFrame:
-    """Return a row per variant and metric with all results; missing ones are empty."""
-    rows = [_row(variant, metric) for variant in ablation.variants for metric in ablation.metrics]
+    """Return a row per variant and metric with all its numbers; unknown ones are empty."""
+    rows = [_build_row(variant, metric) for variant in ablation.variants for metric in ablation.metrics]
     return pd.DataFrame(rows).rename(columns=COLUMNS)
 
 
-def _row(variant: Variant, metric: str) -> dict[str, Any]:
+def _build_row(variant: Variant, metric: str) -> dict[str, Any]:
     cell, counts = variant.cells[metric], variant.counts
     row: dict[str, Any] = {"variant": variant.name, **variant.label, "metric": metric}
-    row |= {**summarize_conditions(variant.runs), "runs": len(variant.runs)}
+    row |= {**_summarize_conditions(variant.runs), "runs": len(variant.runs)}
     row |= {f"runs_{status}": counts[status] for status in STATUSES}
-    row |= _columns("", cell.summary)
+    row |= _flatten("", cell.summary)
     row["area_under_curve"] = cell.area.mean if cell.area else None
-    row |= _columns("published_", cell.reproduction)
-    row |= {"baseline": variant.against, **_columns("difference_", cell.comparison)}
+    row |= _flatten("published_", cell.reproduction)
+    row |= {"baseline": variant.against, **_flatten("difference_", cell.comparison)}
     row |= {"p": cell.p, "p_holm": cell.adjusted_p}
     if variant.judged_by == metric:
         row |= {"threshold": variant.threshold, "successes": variant.successes, "successes_of": variant.results}
-        row |= _columns("updates_to_threshold_", variant.reach)
+        row |= _flatten("updates_to_threshold_", variant.reach)
     return row
 
 
-def _columns(prefix: str, part: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass, including those of nested dataclasses, with prefixed names."""
+def _flatten(prefix: str, part: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass, and of dataclasses in them, with prefixed names."""
     flat: dict[str, Any] = {}
     for key, value in ({} if part is None else asdict(part)).items():
         inner = value.items() if isinstance(value, dict) else [("", value)]
@@ -73,38 +74,37 @@ def _columns(prefix: str, part: Any) -> dict[str, Any]:
 
 def format_lines(ablation: Ablation, metric: str, variants: Sequence[Variant]) -> list[Line]:
     """Return a line per variant for one metric."""
-    best = rank(ablation, metric)[:1]
+    best = ablation.rank(metric)[:1]
     return [
-        Line(_cells(variant, metric), best == [variant], variant.cells[metric].is_significant) for variant in variants
+        Line(_format_cells(variant, metric), best == [variant], variant.cells[metric].is_significant)
+        for variant in variants
     ]
 
 
-def _cells(variant: Variant, metric: str) -> tuple[str, ...]:
+def _format_cells(variant: Variant, metric: str) -> tuple[str, ...]:
     cell = variant.cells[metric]
-    found, compared, published = cell.summary, cell.comparison, cell.reproduction
+    summary, comparison, reproduction = cell.summary, cell.comparison, cell.reproduction
     return (
         variant.name,
-        str(found.n if found else 0),
-        format_mean(found),
-        NOTHING
-        if found is None or math.isnan(found.interval.low)
-        else format_interval(found.interval.low, found.interval.high),
-        format_signed(compared.difference) if compared else NOTHING,
-        NOTHING if math.isnan(cell.adjusted_p) else format_p(cell.adjusted_p),
-        f"{format_number(published.published)}, {published.verdict}" if published else NOTHING,
+        str(summary.n if summary else 0),
+        format_mean(summary),
+        format_interval(summary.interval.low, summary.interval.high) if summary else NOTHING,
+        format_signed(comparison.difference) if comparison else NOTHING,
+        format_p(cell.adjusted_p),
+        f"{format_number(reproduction.published)}, {reproduction.verdict}" if reproduction else NOTHING,
     )
 
 
 def format_mean(summary: Summary | None) -> str:
-    """Return `0.9407 ± 0.0398`; only the mean for a single run."""
+    """Return `0.9407 ± 0.0398`; only the mean of a single run."""
     if summary is None:
         return NOTHING
     mean = format_number(summary.mean)
-    return mean if math.isnan(summary.deviation) else f"{mean} ± {format_number(summary.deviation)}"
+    return f"{mean} ± {format_number(summary.deviation)}" if summary.n > 1 else mean
 
 
 def cross_tabulate(ablation: Ablation) -> pd.DataFrame | None:
-    """Return mean ± deviation of the main metric, first factor by second; None unless two factors vary."""
+    """Return mean ± deviation of the main metric, first factor by second; None unless there are two factors."""
     if len(ablation.factors) != 2 or not ablation.metrics:
         return None
     first, second = ablation.factors
@@ -118,7 +118,7 @@ def cross_tabulate(ablation: Ablation) -> pd.DataFrame | None:
 
 
 def write_caption(ablation: Ablation) -> str:
-    """Return a caption for the printed tables: n, interval, test, published figures, precision and device."""
+    """Describe the content of the printed tables: n, interval, test, published figures and conditions."""
     cells = [cell for variant in ablation.variants for cell in variant.cells.values()]
     summaries = [cell.summary for cell in cells if cell.summary]
     sizes = sorted({summary.n for summary in summaries})
@@ -135,5 +135,24 @@ def write_caption(ablation: Ablation) -> str:
             " best mean."
         )
     if any(cell.reproduction for cell in cells):
-        text += " Published: a single run, reproduced if within the 95 % prediction interval of the seeds."
+        text += (
+            " Published figures are single runs by the original author, reproduced if within the 95 % prediction"
+            " interval of the seeds."
+        )
     return f"{text} {describe_conditions(ablation.results.details)}".rstrip()
+
+
+def describe_conditions(runs: Sequence[Run]) -> str:
+    """Return `Precision: 32-true; device: cpu; threads: 1.`; an empty text if there are no runs."""
+    text = "; ".join(f"{key}: {values}" for key, values in _summarize_conditions(runs).items())
+    return f"{text[0].upper()}{text[1:]}." if runs else ""
+
+
+def _summarize_conditions(runs: Sequence[Run]) -> dict[str, str]:
+    return {key: format_counts(count_values(runs, key)) for key in CONDITIONS}
+
+
+def count_values(runs: Sequence[Run], key: str) -> Counter[str]:
+    """Count the values of one key of the runs' environments."""
+    values = (run.record.environment.get(key) for run in runs)
+    return Counter("not recorded" if value is None else str(value) for value in values)

@@ -3,8 +3,8 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,8 @@ from normlab.report.ablation import Ablation, Variant
 from normlab.report.figures.curves import average_pointwise
 from normlab.report.figures.drawing import LARGEST
 from normlab.report.markdown import escape_markdown, write_markdown
-from normlab.report.ranking import select_variants
 
-MOST_VARIANTS = 30
+MAX_VARIANTS = 30
 """Variants with a run of their own. TensorBoard selects no run by default if there are more than 40."""
 COMPARISON = "Variants: mean, and 95 % interval if there are several runs"
 EVERY_RUN = "Every run, and the mean of each variant"
@@ -35,22 +34,25 @@ CURVES = (
 
 def write_events(ablation: Ablation, directory: Path) -> None:
     """Write event files into the directory of a report, and one per variant below its `variants/`."""
-    wall_time = max((run.directory.record.stat().st_mtime for run in ablation.results.details), default=0.0)
-    drawn = select_variants(ablation, MOST_VARIANTS)
-    rows = _select_rows(ablation, drawn)
-    points = {str(name): _average(own) for name, own in rows.groupby("variant", observed=True)}
-    for name, variant in zip(directory_names([variant.name for variant in drawn]), drawn, strict=True):
-        with EventFile(directory / "variants" / name, wall_time) as events:
-            for step, values in sorted(points.get(variant.name, {}).items()):
+    runs, curves = ablation.results.details, ablation.results.observed
+    records = [run.directory.record for run in runs if run.directory.record.exists()]  # others were moved meanwhile
+    wall_time = max((record.stat().st_mtime for record in records), default=0.0)
+    drawn = ablation.select_variants(MAX_VARIANTS)
+    names = [variant.name for variant in drawn]
+    rows = curves[curves["variant"].isin(names) & (curves["value"].abs() < LARGEST)]
+    rows = rows.sort_values("step", kind="stable").drop_duplicates(["run_id", "name", "step"], keep="last")
+    for variant, name in zip(drawn, directory_names(names), strict=True):
+        with closing(EventFile(directory / "variants" / name, wall_time)) as events:
+            for step, values in sorted(_average(rows[rows["variant"] == variant.name], variant).items()):
                 events.add_scalars(step, values)
     about_curves = CURVES
     if len(drawn) < len(ablation.variants):
         about_curves += f" {len(drawn)} of {len(ablation.variants)} variants have curves in TensorBoard: the baseline"
         about_curves += f" and the best by {ablation.metric}."
-    found = set(rows["name"])
-    metrics = [name for name in ablation.metrics if name in found]
-    with EventFile(directory, wall_time) as events:
-        events.add_layout([*metrics, *sorted(found - set(metrics))])
+    observed = set(rows["name"])
+    metrics = [name for name in ablation.metrics if name in observed]
+    with closing(EventFile(directory, wall_time)) as events:
+        events.add_layout([*metrics, *sorted(observed - set(metrics))])
         events.add_text("report", f"{write_markdown(ablation)}\n## Curves\n\n{escape_markdown(about_curves)}\n")
 
 
@@ -76,7 +78,7 @@ def margin_tags(metric: str) -> tuple[str, str, str]:
 
 
 class EventFile:
-    """A new event file in a directory, which TensorBoard shows as one run; a context manager.
+    """A new event file in a directory, which TensorBoard shows as one run.
 
     The file starts a session at step 0, so that an open TensorBoard drops the events of an earlier file.
 
@@ -95,12 +97,7 @@ class EventFile:
         self._write(file_version="brain.Event:2")
         self._write(session_log=SessionLog(status=SessionLog.START))
 
-    def __enter__(self) -> "EventFile":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         self._records.close()
 
     def add_scalars(self, step: int, values: Mapping[str, float]) -> None:
@@ -136,25 +133,14 @@ class EventFile:
         self._records.write(Event(wall_time=self._wall_time, **fields).SerializeToString())
 
 
-def _select_rows(ablation: Ablation, drawn: Sequence[Variant]) -> pd.DataFrame:
-    """Return the points that mean curves are made of, the same as in the figures of the report.
-
-    Values that are not finite are left out, and diverged runs if their variant has others.
-    """
-    curves = ablation.results.observed
-    rows = curves[curves["variant"].isin([variant.name for variant in drawn]) & (curves["value"].abs() < LARGEST)]
-    rows = rows.sort_values("step", kind="stable").drop_duplicates(["run_id", "name", "step"], keep="last")
-    diverged = [run.id for run in ablation.results.details if run.record.status == "diverged"]
-    settled = ~rows["run_id"].isin(diverged)
-    has_settled = settled.groupby([rows["variant"], rows["name"]], observed=True).transform("any")
-    return rows[settled | ~has_settled.astype(bool)]
-
-
-def _average(rows: pd.DataFrame) -> dict[int, dict[str, float]]:
-    """Return the mean curves of one variant with their intervals: step → {tag: value}."""
+def _average(rows: pd.DataFrame, variant: Variant) -> dict[int, dict[str, float]]:
+    """Return the mean curves of one variant with their intervals, as in the figures: step → {tag: value}."""
+    diverged = [run.id for run in variant.runs if run.record.status == "diverged"]
     points: dict[int, dict[str, float]] = {}
-    for name, own in rows.groupby("name", observed=True):
-        steps, mean, half = average_pointwise(own[["step", "value"]].to_numpy(dtype=np.float64))
+    for name, group in rows.groupby("name", observed=True):
+        settled = group[~group["run_id"].isin(diverged)]
+        averaged = group if settled.empty else settled
+        steps, mean, half = average_pointwise(averaged[["step", "value"]].to_numpy(dtype=np.float64))
         tags = (str(name), *margin_tags(str(name)))
         # Both ends are written even if nan: the page needs mean and ends at the same steps.
         for step, *values in zip(steps, mean, mean, mean - half, mean + half, strict=True):

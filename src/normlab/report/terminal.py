@@ -1,6 +1,5 @@
-"""Report in the terminal: one table and the headline."""
+"""Print the table and the headline of a report in the terminal."""
 
-import math
 from pathlib import Path
 from typing import TextIO
 
@@ -9,53 +8,53 @@ from rich.markup import escape
 from rich.table import Table
 
 from normlab.report.ablation import Ablation, Variant
-from normlab.report.conditions import describe_conditions
 from normlab.report.formatting import NOTHING, format_number, format_p, format_signed
-from normlab.report.ranking import select_variants
-from normlab.report.tables import format_mean
+from normlab.report.tables import describe_conditions, format_mean
 
-MOST_LINES = 20
+MAX_LINES = 20
 
 
 def print_report(ablation: Ablation, directory: Path, file: TextIO) -> None:
-    """Print final accuracies of the variants, the headline, the notes, and the path of the report.
+    """Print the main metric and accuracies of the variants, the headline, notes and the path of the report.
 
     Args:
-        ablation: results to print.
-        directory: directory of the report.
-        file: output file.
+        ablation: the analysis.
+        directory: of the report.
+        file: to print to.
     """
     console = Console(file=file, width=None if file.isatty() else 120, highlight=False)
     if ablation.metrics:
-        console.print(_make_table(ablation))
-    lines = [ablation.headline, *ablation.notes[:MOST_LINES], f"Report: {directory / 'index.html'}"]
-    if len(ablation.notes) > MOST_LINES:
-        lines.insert(-1, f"… and {len(ablation.notes) - MOST_LINES} more notes, in the report")
+        console.print(_build_table(ablation))
+    lines = [ablation.headline, *ablation.notes[:MAX_LINES]]
+    if len(ablation.notes) > MAX_LINES:
+        lines.append(f"… and {len(ablation.notes) - MAX_LINES} more notes, in the report")
+    lines.append(f"Report: {directory / 'index.html'}")
     lines.append(f"Curves and hyperparameters: tensorboard --logdir {directory.parent}")
     console.print("\n".join(lines), soft_wrap=True, markup=False)
 
 
-def _make_table(ablation: Ablation) -> Table:
-    variants = select_variants(ablation, MOST_LINES)
-    judged, *others = [name for name in ablation.metrics if name == ablation.metric or name.endswith("/accuracy")]
+def _build_table(ablation: Ablation) -> Table:
+    variants = ablation.select_variants(MAX_LINES)
+    main, *others = [name for name in ablation.metrics if name == ablation.metric or name.endswith("/accuracy")]
     is_compared = any(variant.against for variant in ablation.variants)
-    is_published = any(variant.cells[judged].reproduction for variant in ablation.variants)
-    table = Table(caption=_write_caption(ablation, len(variants)), caption_justify="left")
+    is_published = any(variant.cells[main].reproduction for variant in ablation.variants)
+    caption = "mean ± standard deviation over seeds"
+    if is_published:
+        caption += "; published figures are single runs by the original author"
+    if len(variants) < len(ablation.variants):
+        caption += f"; {len(variants)} of {len(ablation.variants)} variants"
+    caption += f"\n{escape(describe_conditions(ablation.results.details))}"
+    table = Table(caption=caption, caption_justify="left")
     table.add_column("variant", overflow="fold")
-    headings = [
-        "seeds",
-        judged.replace("/", "\n"),
-        *["difference", "p\n(Holm)"] * is_compared,
-        *["published"] * is_published,
-    ]
-    for heading in [*headings, *(name.replace("/", "\n") for name in others)]:
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ["seeds", main, *["difference", "p\n(Holm)"] * is_compared, *["published"] * is_published, *others]
+    for heading in headings:
+        table.add_column(heading.replace("/", "\n"), justify="right", no_wrap=True)
     for variant in variants:
-        cell = variant.cells[judged]
+        cell = variant.cells[main]
         cells = [escape(variant.name), _count_seeds(variant), format_mean(cell.summary)]
         if is_compared:
             cells.append(format_signed(cell.comparison.difference) if cell.comparison else NOTHING)
-            cells.append(NOTHING if math.isnan(cell.adjusted_p) else format_p(cell.adjusted_p))
+            cells.append(format_p(cell.adjusted_p))
         if is_published:
             cells.append(format_number(cell.reproduction.published) if cell.reproduction else NOTHING)
         table.add_row(*cells, *(format_mean(variant.cells[name].summary) for name in others))
@@ -63,12 +62,5 @@ def _make_table(ablation: Ablation) -> Table:
 
 
 def _count_seeds(variant: Variant) -> str:
-    finished = len(variant.finished)
-    return str(finished) if finished == len(variant.runs) else f"{finished} of {len(variant.runs)}"
-
-
-def _write_caption(ablation: Ablation, shown: int) -> str:
-    text = "mean ± standard deviation over seeds; published: a single run"
-    if shown < len(ablation.variants):
-        text += f"; {shown} of {len(ablation.variants)} variants"
-    return f"{text}\n{escape(describe_conditions(ablation.results.details))}"
+    finished, total = len(variant.finished), len(variant.runs)
+    return str(finished) if finished == total else f"{finished} of {total}"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from normlab.runs.identity import identify
+from normlab.runs.identity import flatten, identify
 
 PRECISION = "accelerator.precision"
 
@@ -12,10 +12,10 @@ Label = dict[str, str]
 
 
 def derive_labels(configs: Sequence[Mapping[str, Any]], choices: Sequence[Mapping[str, Any]]) -> list[Label]:
-    """Return the label of each run; empty if all runs have one config, except the seed.
+    """Return the label of each run; empty labels if runs differ in nothing but the seed.
 
-    Choices of config groups come first, then further keys. A key whose value is determined by the factors before it
-    (such as the momentum of a normalizer) is left out, except the precision, which every table must name.
+    Choices of config groups come first, then further keys. A key that is determined by those before it (such as the
+    momentum of a normalizer) is left out, except the precision, which every table has to state.
 
     Args:
         configs: the resolved config of each run.
@@ -23,7 +23,7 @@ def derive_labels(configs: Sequence[Mapping[str, Any]], choices: Sequence[Mappin
     """
     labels: list[Label] = [{} for _ in configs]
     chosen = [{group: str(choice) for group, choice in run.items() if group != "experiment"} for run in choices]
-    for source in (chosen, [flatten(identify(config)) for config in configs]):
+    for source in (chosen, [describe_settings(config) for config in configs]):
         for key in dict.fromkeys(key for values in source for key in values if key != "seed"):
             values = [run.get(key, "–") for run in source]
             if len(set(values)) > 1 and (key == PRECISION or not _is_determined(values, labels)):
@@ -47,69 +47,59 @@ def format_label(label: Mapping[str, str]) -> str:
     return ", ".join(f"{key}={value}" for key, value in label.items())
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return the config with one level of keys: `{"optimizer.lr": "0.1", …}`."""
-    found: dict[str, str] = {}
-    for key, value in config.items():
-        found |= (
-            flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": _describe(value)}
-        )
-    return found
-
-
-def _describe(value: Any) -> str:
-    """Format equal numbers alike: runs with a learning rate of 1 and of 1.0 belong to one variant."""
-    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+def describe_settings(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the part of a config that can change results, with one level of keys: `{"optimizer.lr": "0.1", …}`."""
+    return {key: str(value) for key, value in flatten(identify(config)).items()}
 
 
 def swap_baseline(label: Label, baseline: Mapping[str, str]) -> Label:
-    """Return the label of the variant to compare with: the same factors, but with the values of the baseline."""
+    """Return the label of the variant to compare with: the same, but with the baseline's values."""
     return {**label, **baseline}
 
 
-def choose_baseline(asked: str | None, labels: Sequence[Label]) -> dict[str, str]:
-    """Return the factors and values that identify the baseline.
+def choose_baseline(text: str | None, labels: Sequence[Label]) -> dict[str, str]:
+    """Return the factors, and their values, that make a variant the baseline.
 
     Args:
-        asked: a normalizer, a value of the only factor, or `KEY=VALUE, …`; None for `normalizer=none`.
+        text: a normalizer, a value of the only factor, or `KEY=VALUE, …`; None for `normalizer=none`, or the first
+            variant if no run has that.
         labels: of all variants, in order.
 
     Raises:
-        ValueError: no variant has the values asked for.
+        ValueError: `text` matches no variant.
     """
     first = labels[0] if labels else {}
-    if asked is None:
-        wanted = {"normalizer": "none"}
-    elif "=" in asked:
-        wanted = dict(part.strip().split("=", 1) for part in asked.split(", "))
+    if text is None:
+        factors = {"normalizer": "none"}
+    elif "=" in text:
+        factors = dict(part.strip().split("=", 1) for part in text.split(", "))
     else:
-        wanted = {"normalizer" if "normalizer" in first else next(iter(first), ""): asked}
-    if any(wanted.items() <= label.items() for label in labels):
-        return wanted
-    if asked is None:
+        factors = {"normalizer" if "normalizer" in first else next(iter(first), ""): text}
+    if any(factors.items() <= label.items() for label in labels):
+        return factors
+    if text is None:
         return dict(first)
     names = "; ".join(dict.fromkeys(filter(None, map(format_label, labels))))
-    raise ValueError(f"no variant is {asked!r}: {f'choose among {names}' if names else 'all runs are of one variant'}")
+    raise ValueError(f"no variant is {text!r}: {f'choose among {names}' if names else 'all runs are of one variant'}")
 
 
 def sort_labels(labels: Sequence[Label], baseline: Mapping[str, str]) -> list[Label]:
-    """Return the distinct labels, sorted factor by factor: the baseline's value first, `none`, numbers, other words."""
+    """Return the distinct labels, sorted factor by factor: the baseline's value, `none`, numbers, other words."""
     distinct = {tuple(label.items()): label for label in labels}
 
-    def place(label: Label) -> list[tuple[bool, bool, bool, float, str]]:
-        return [(baseline.get(key) != value, value != "none", *_sort_key(value)) for key, value in label.items()]
+    def order(label: Label) -> list[tuple[bool, bool, bool, float, str]]:
+        parsed = {key: parse_number(value) for key, value in label.items()}
+        return [
+            (baseline.get(key) != value, value != "none", parsed[key] is None, parsed[key] or 0.0, value)
+            for key, value in label.items()
+        ]
 
-    return sorted(distinct.values(), key=place)
+    return sorted(distinct.values(), key=order)
 
 
 def parse_number(value: str) -> float | None:
-    """Return the value of a factor as a number; None if it is not one."""
+    """Return a factor's value as a number, or None if it is not one."""
     try:
         return float(value)
     except ValueError:
         return None
-
-
-def _sort_key(value: str) -> tuple[bool, float, str]:
-    found = parse_number(value)
-    return (found is None, found or 0.0, value)

@@ -35,6 +35,15 @@ def run_id(settings: Mapping[str, Any], choices: Mapping[str, str]) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', slug)}-{digest}"
 
 
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the config with one level of keys, such as `optimizer.lr`, and with equal numbers written equally."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        is_node = isinstance(value, Mapping)
+        flat |= flatten(value, f"{prefix}{key}.") if is_node else {f"{prefix}{key}": _canonical(value)}
+    return flat
+
+
 def _canonical(value: Any) -> Any:
     """Write equal numbers equally (1 and 1.0), so that they do not make two runs."""
     if isinstance(value, Mapping):

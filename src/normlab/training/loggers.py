@@ -10,6 +10,8 @@ from typing import Any
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from torch.utils.tensorboard.summary import hparams
 
+from normlab.runs.identity import flatten
+
 Hyperparameters = dict[str, bool | int | float | str]
 
 
@@ -92,15 +94,9 @@ def collect_hyperparameters(choices: Mapping[str, str], config: Mapping[str, Any
 
     Targets are left out: a choice says more than its `_target_`, which several choices share.
     """
-    flat = {key: value for key, value in _flat(config).items() if not key.endswith("._target_")}
-    return {**choices, **flat}
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Hyperparameters:
-    flat: Hyperparameters = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:  # TensorBoard takes neither lists nor null
-            flat[f"{prefix}{key}"] = value if isinstance(value, bool | int | float | str) else str(value)
-    return flat
+    values = {key: value for key, value in flatten(config).items() if not key.endswith("._target_")}
+    # TensorBoard takes neither lists nor null.
+    return {
+        **choices,
+        **{key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in values.items()},
+    }

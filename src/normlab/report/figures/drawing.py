@@ -5,10 +5,11 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import resources
 from itertools import cycle
 from pathlib import Path
 from textwrap import wrap
-from typing import Any, Literal
+from typing import Literal
 
 import matplotlib
 import numpy as np
@@ -28,6 +29,7 @@ SINGLE = 3.15
 DOUBLE = 6.5
 """Width of a figure with several panels in inches: 165 mm."""
 FONT_SIZE = 7.5
+"""As in `report.mplstyle`, in points."""
 LARGEST = 1e150
 """Values beyond this are left out like infinite ones: their squares and axis limits would overflow."""
 SMALLEST = 1 / LARGEST
@@ -44,32 +46,7 @@ DASHES: tuple[Dashes, ...] = ("-", *((0, pattern) for pattern in _PATTERNS))
 MARKERS = "osD^vPX*"
 MAX_LEGEND_COLUMNS = 5
 
-STYLE: Mapping[Any, Any] = {  # matplotlib types the keys as a list of all literals
-    **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize", "figure.labelsize"), FONT_SIZE),
-    **dict.fromkeys(("legend.fontsize", "legend.title_fontsize"), FONT_SIZE),
-    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), FONT_SIZE - 0.5),
-    "legend.frameon": False,
-    "legend.handlelength": 2.4,
-    "legend.columnspacing": 1.4,
-    "legend.borderpad": 0.1,
-    "legend.labelspacing": 0.35,
-    "lines.linewidth": 1.2,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "hatch.linewidth": 0.5,
-    "text.parse_math": False,  # a `$` in the name of a variant is a plain dollar sign
-    "svg.fonttype": "none",  # keeps text searchable and accessible
-    "svg.hashsalt": "normlab",  # equal data give equal bytes
-}
+STYLE = resources.files("normlab.report.figures") / "report.mplstyle"
 
 
 @dataclass(frozen=True)
@@ -111,7 +88,7 @@ def use_style() -> Iterator[None]:
     with matplotlib.rc_context(), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # drawn as a box
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
+        matplotlib.rc_file(str(STYLE))
         yield
 
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from normlab.report.ablation import Ablation, Variant
 from normlab.report.figures.drawing import LARGEST, LineStyle, assign_styles
-from normlab.report.ranking import rank, select_variants
 from normlab.report.statistics import Summary
 from normlab.report.variants import Label, format_label
 
@@ -37,8 +36,8 @@ class Selection:
 
 def select(ablation: Ablation) -> Selection:
     """Select the best baseline, and the best of all other variants by the metric of the report."""
-    variants = select_variants(ablation, MAX_VARIANTS)
-    places = {variant.name: place for place, variant in enumerate(rank(ablation, ablation.metric))}
+    variants = ablation.select_variants(MAX_VARIANTS)
+    places = {variant.name: place for place, variant in enumerate(ablation.rank(ablation.metric))}
     ranked = sorted(variants, key=lambda variant: places.get(variant.name, len(places)))
     baseline = next((variant for variant in ranked if variant.is_baseline), None)
     ranked.sort(key=lambda variant: variant is not baseline)
@@ -64,9 +63,13 @@ def shorten_names(labels: Sequence[Label]) -> tuple[list[str], str]:
 
 
 def get_summary(variant: Variant, metric: str) -> Summary | None:
-    """Return the summary of a final metric, or None if there is none with a finite mean."""
+    """Return the summary of a final metric, or None if there is none or its mean or interval is too large to draw."""
     cell = variant.cells.get(metric)
-    return cell.summary if cell and cell.summary and abs(cell.summary.mean) < LARGEST else None
+    if cell is None or cell.summary is None:
+        return None
+    interval = cell.summary.interval  # nan for a single run
+    is_drawable = np.nanmax(np.abs([cell.summary.mean, interval.low, interval.high])) < LARGEST
+    return cell.summary if is_drawable else None
 
 
 def get_published_value(variant: Variant, metric: str) -> float:

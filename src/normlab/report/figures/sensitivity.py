@@ -1,6 +1,5 @@
 """The report's metric as a function of a numeric factor, such as the learning rate."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -27,7 +26,7 @@ def draw_sensitivity(ablation: Ablation) -> Iterator[drawing.Drawing]:
     """Draw each numeric factor with at least three values."""
     for factor in ablation.factors:
         parsed = {value: parse_number(value) for value in (variant.label[factor] for variant in ablation.variants)}
-        numbers = {text: value for text, value in parsed.items() if value is not None and math.isfinite(value)}
+        numbers = {text: value for text, value in parsed.items() if value is not None and abs(value) < drawing.LARGEST}
         if len(numbers) == len(parsed) and len(set(numbers.values())) >= MIN_VALUES:
             lines = _collect_lines(ablation, factor, numbers)
             if lines:

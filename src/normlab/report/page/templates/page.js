@@ -1,14 +1,14 @@
 "use strict";
-// Sorts tables, filters and opens runs. Texts of runs are only set as textContent.
+// Sorts tables, filters and opens runs. Texts of runs are inserted only as text, never as HTML.
 (() => {
   const make = (tag, properties = {}, ...children) => {
     const element = Object.assign(document.createElement(tag), properties);
     element.append(...children);
     return element;
   };
-  const inWords = new Intl.Collator("en", { numeric: true });
+  const collator = new Intl.Collator("en", { numeric: true });
 
-  // Sorting: rows without a value come last either way, and equal rows keep their order.
+  // Rows without a value come last in either direction; equal rows keep their order.
   function sortBy(table, header) {
     const descending = header.getAttribute("aria-sort") === "ascending";
     for (const other of table.querySelectorAll("[aria-sort]")) other.removeAttribute("aria-sort");
@@ -22,7 +22,7 @@
     const numeric = keyed.some((item) => item.number !== undefined);
     const sign = descending ? -1 : 1;
     keyed.sort((a, b) => {
-      if (!numeric) return sign * inWords.compare(a.text, b.text);
+      if (!numeric) return sign * collator.compare(a.text, b.text);
       if (a.number === undefined || b.number === undefined) return (a.number === undefined) - (b.number === undefined);
       return sign * (Number(a.number) - Number(b.number)) || 0;
     });
@@ -50,10 +50,10 @@
     const run = runs[id];
     const parts = [make("p", {}, "Directory: ", make("code", {}, run.path))];
     if (run.error) parts.push(...block("Error", run.error, id));
-    parts.push(...block("Command that trains it again", run.command, id));
+    parts.push(...block("Command to train it again", run.command, id));
     if (run.settings.length) {
       const pairs = run.settings.map(([key, value]) => make("div", {}, make("dt", {}, key), make("dd", {}, value)));
-      parts.push(make("h3", {}, "Config, as far as runs differ"), make("dl", { className: "keys" }, ...pairs));
+      parts.push(make("h3", {}, "Config keys that differ between runs"), make("dl", { className: "keys" }, ...pairs));
     }
     const links = Object.entries(run.files).flatMap(([name, href]) => [make("a", { href }, name), " "]);
     parts.push(make("p", { className: "files" }, ...links));
