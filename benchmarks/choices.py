@@ -12,7 +12,7 @@ from typing import NamedTuple
 from loop_by_hand import UNOBSERVED, loop_by_hand, read_run
 from paired import in_turn, print_machine, ratio, rounds_asked_for
 from plain_networks import (
-    with_channels_outermost,
+    with_channels_first,
     with_convolutions_of_one_place,
     with_pooling_after_relu,
     with_pytorchs_kernel,
@@ -35,8 +35,8 @@ class Choice(NamedTuple):
 
 
 CHOICES = [
-    Choice("channels innermost", "deep_cnn", ("none", "tf_layers"), undone=with_channels_outermost),
-    Choice("channels innermost", "convnet", ("none", "slim"), undone=with_channels_outermost),
+    Choice("channels last", "deep_cnn", ("none", "tf_layers"), undone=with_channels_first),
+    Choice("channels last", "convnet", ("none", "slim"), undone=with_channels_first),
     Choice("dense where a kernel has one place", "deep_cnn", ("none",), undone=with_convolutions_of_one_place),
     Choice("pooling before ReLU", "convnet", ("none", "slim"), undone=with_pooling_after_relu),
     Choice("normalizing rows", "deep_cnn", ("tf_layers",), undone=with_pytorchs_kernel),

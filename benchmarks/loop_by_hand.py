@@ -32,25 +32,25 @@ def loop_by_hand(settings: Mapping[str, Any], change: Callable[[nn.Module], None
     """Return the updates per second of the plain loop, over the network that `change` has been at."""
     parts = build(settings)
     if change is not None:
-        change(parts.network)
+        change(parts.module.network)
     steps = settings["steps"]
-    network, objective = parts.network.to(parts.device).train(), parts.objective
+    network, objective = parts.module.network.to(parts.device).train(), parts.module.objective
     due = {name: set(filter(when.is_due, range(1, steps + 1))) for name, when in parts.schedules.items()}
     start = time.perf_counter()
     optimizer = parts.module.make_optimizer(network.parameters())
     for step in range(steps):
-        images, labels = parts.batches.batch(step)
+        images, labels = parts.module.batches.batch(step)
         optimizer.zero_grad()
         objective(network(images), labels).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if step + 1 in due.get("train_batch", ()):
-            score(network, objective, *parts.batches.batch(step))
+            score(network, objective, *parts.module.batches.batch(step))
         if step + 1 in due.get("test_batch", ()):
             score(network, objective, *parts.test_batches.batch(step))
         if step + 1 in due.get("val", ()):
-            score_split(parts, parts.splits.val)
+            score_split(parts, parts.data.splits.val)
         if step + 1 in due.get("normalizers", ()):
-            measure_normalizers(network, parts.preprocess(parts.splits.train.images[:1000]))
+            measure_normalizers(network, parts.data.preprocess(parts.data.splits.train.images[:1000]))
     if parts.device.type == "cuda":
         torch.cuda.synchronize()
     return float(steps / (time.perf_counter() - start))
@@ -69,6 +69,6 @@ def score_split(parts: Parts, split: Split) -> tuple[float, float]:
     loss, correct = 0.0, 0
     for start in range(0, len(split.labels), 1000):
         images, labels = (part[start : start + 1000] for part in split)
-        of_pass = score(parts.network, parts.objective, parts.preprocess(images), labels)
+        of_pass = score(parts.module.network, parts.module.objective, parts.data.preprocess(images), labels)
         loss, correct = loss + of_pass[0] * len(labels), correct + of_pass[1]
     return loss / len(split.labels), correct / len(split.labels)

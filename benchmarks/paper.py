@@ -47,14 +47,14 @@ def by_hand(experiment: str, overrides: tuple[str, ...], plain: bool) -> float:
     seconds = float(settings["steps"] / loop_by_hand(settings, made_plain if plain else None))
     parts = build(settings)
     if plain:
-        made_plain(parts.network)
+        made_plain(parts.module.network)
     start = time.perf_counter()
     for name in settings["evaluate"]["splits"]:
-        score_split(parts, getattr(parts.splits, name))
-    images, labels = parts.splits.test
+        score_split(parts, getattr(parts.data.splits, name))
+    images, labels = parts.data.splits.test
     for number in range(settings["evaluate"]["one_by_one"]):
-        image = parts.preprocess(images[number : number + 1])
-        score(parts.network, parts.objective, image, labels[number : number + 1])
+        image = parts.data.preprocess(images[number : number + 1])
+        score(parts.module.network, parts.module.objective, image, labels[number : number + 1])
     return seconds + time.perf_counter() - start
 
 

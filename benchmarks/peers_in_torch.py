@@ -40,7 +40,8 @@ class TemplateModule(pl.LightningModule):
 
     def __init__(self, parts: Parts) -> None:
         super().__init__()
-        self.network, self.objective, self.optimizer = parts.network, parts.objective, parts.module.make_optimizer
+        module = parts.module
+        self.network, self.objective, self.optimizer = module.network, module.objective, module.make_optimizer
 
     def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
         images, labels = batch
@@ -92,7 +93,7 @@ def template(task: Task) -> float:
 
 
 def prepare(task: Task) -> tuple[int, Callable[[], float]]:
-    network = build(run_of_task(task, "unused").settings).network
+    network = build(run_of_task(task, "unused").settings).module.network
     side = template if task.side == "template" else normlab
     side(task._replace(updates=1))  # what is imported and allocated at first use
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad), lambda: side(task)

@@ -28,7 +28,7 @@ class NormalizedByPyTorch(BatchNorm):
         return self._normalize_with_pytorch_kernel(inputs)
 
 
-def with_channels_outermost(network: nn.Module) -> None:
+def with_channels_first(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, SameConv2d):
             module.weight.data = module.weight.data.clone(memory_format=torch.contiguous_format)
@@ -54,7 +54,7 @@ def with_pytorchs_kernel(network: nn.Module) -> None:
 
 def made_plain(network: nn.Module) -> None:
     """Undo all of them in place; Adam's fused kernel is undone by the config."""
-    with_channels_outermost(network)
+    with_channels_first(network)
     with_convolutions_of_one_place(network)
     with_pooling_after_relu(network)
     with_pytorchs_kernel(network)

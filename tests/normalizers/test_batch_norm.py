@@ -156,14 +156,14 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 @both_classes
-def test_channels_innermost_in_memory_change_nothing_with_one_thread_or_more(
+def test_channels_last_in_memory_change_nothing_with_one_thread_or_more(
     layer_class: type[BatchNorm], threads: int
 ) -> None:
     batches = random_batches("4-D")
-    innermost = [batch.contiguous(memory_format=torch.channels_last) for batch in batches]
+    channels_last = [batch.contiguous(memory_format=torch.channels_last) for batch in batches]
     expected = trained(nn.BatchNorm2d(FEATURES).double(), batches)
 
-    for (name, value), (_, other) in zip(trained(layer_class(FEATURES).double(), innermost), expected, strict=True):
+    for (name, value), (_, other) in zip(trained(layer_class(FEATURES).double(), channels_last), expected, strict=True):
         torch.testing.assert_close(value, other, rtol=1e-11, atol=1e-11, msg=partial("{}: {}".format, name))
 
 

@@ -27,21 +27,21 @@ def test_running_averages_are_those_of_the_half_precision_inputs_taken_in_double
     network = ("model=deep_cnn", "model.depth=2", f"normalizer={choice}")
     run = compose("data=digits", *network, "batch_size=16", "steps=6")
     parts = build(run.settings)
-    normalizers: dict[str, Any] = dict(named_normalizers(parts.network))
+    normalizers: dict[str, Any] = dict(named_normalizers(parts.module.network))
     assert len(normalizers) == 3
     passed: dict[str, list[Tensor]] = {name: [] for name in normalizers}
     for name, layer in normalizers.items():
         layer.register_forward_hook(lambda _, inputs, outputs, name=name: passed[name].extend((*inputs, outputs)))
-    optimizer = parts.module.make_optimizer(parts.network.parameters())
-    for images, labels in parts.batches:
+    optimizer = parts.module.make_optimizer(parts.module.network.parameters())
+    for images, labels in parts.module.batches:
         optimizer.zero_grad()
         with torch.autocast("cpu", dtype=half):
-            loss = parts.objective(parts.network(images), labels)
+            loss = parts.module.objective(parts.module.network(images), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     assert {values.dtype for layer in passed.values() for values in layer} == {half}
-    assert {value.dtype for value in parts.network.state_dict().values()} == {torch.float32}
+    assert {value.dtype for value in parts.module.network.state_dict().values()} == {torch.float32}
     for name, layer in normalizers.items():
         batches = [inputs.detach().double().numpy() for inputs in passed[name][::2]]
         mean, variance = averages_of(batches, run.settings["normalizer"])

@@ -24,9 +24,9 @@ def members(*overrides: str, seeds: Sequence[int] = (0, 1, 2), **changes: Any) -
     found = []
     for seed in seeds:
         parts = build(compose("data=digits", SMALL, "batch_size=16", *overrides, f"seed={seed}").settings)
-        batches = BatchStream(parts.splits.train, in_float64(parts.preprocess), 16, 50, seed)
-        given = {"network": parts.network.double(), "optimizer": parts.module.make_optimizer, **changes}
-        found.append(TrainingModule(objective=parts.objective, batches=batches, **given))
+        batches = BatchStream(parts.data.splits.train, in_float64(parts.data.preprocess), 16, 50, seed)
+        given = {"network": parts.module.network.double(), "optimizer": parts.module.make_optimizer, **changes}
+        found.append(TrainingModule(objective=parts.module.objective, batches=batches, **given))
     return found
 
 

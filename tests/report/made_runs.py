@@ -97,7 +97,7 @@ def make_run(
 
 def write_curves(directory: RunDirectory, curves: Curves) -> None:
     rows = [(step, name, value) for name, points in curves.items() for step, value in points.items()]
-    lines = "".join(f"{step},{name},{value!r}\n" for step, name, value in sorted(rows))
+    lines = "".join(f"{step},{name},{value!r}\n" for step, name, value in sorted(rows, key=lambda row: row[0]))
     directory.metrics.write_text(f"step,name,value\n{lines}")
 
 

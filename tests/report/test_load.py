@@ -143,7 +143,7 @@ def test_a_directory_without_runs_gives_frames_without_rows(tmp_path: Path) -> N
 def test_what_describes_single_normalizers_stands_in_no_frame_of_curves(root: Path) -> None:
     curves = {"val/loss": {10: 1.5}, "normalizer/dense.0/mean_offset": {10: 0.5}, "train/normalizer/x": {10: 0.25}}
     path = make_run(root, curves=curves)
-    assert rows_of(load(root)) == [[10, "train/normalizer/x", 0.25], [10, "val/loss", 1.5]]
+    assert rows_of(load(root)) == [[10, "val/loss", 1.5], [10, "train/normalizer/x", 0.25]]
     assert set(read_metrics(RunDirectory(path), [])["name"]) == set(curves)
 
 

@@ -14,7 +14,6 @@ from normlab.report.variants import (
     format_label,
     parse_number,
     sort_labels,
-    swap_baseline,
 )
 from normlab.runs.identity import flatten, identify
 
@@ -301,22 +300,3 @@ def test_asking_for_a_baseline_among_runs_without_labels_is_an_error_and_not_a_c
         choose_baseline(asked, [{}])
     with pytest.raises(ValueError, match="no variant is"):
         choose_baseline(asked, [])
-
-
-def test_a_variant_is_compared_with_the_baseline_at_its_own_values_of_the_other_factors() -> None:
-    label = {"normalizer": "batch", "optimizer.lr": "0.2"}
-    assert swap_baseline(label, {"normalizer": "none"}) == {"normalizer": "none", "optimizer.lr": "0.2"}
-    assert swap_baseline(label, {"optimizer.lr": "0.1"}) == {"normalizer": "batch", "optimizer.lr": "0.1"}
-    assert label == {"normalizer": "batch", "optimizer.lr": "0.2"}
-
-
-@given(st.sampled_from([NORMALIZERS, TWO_FACTORS]), st.data())
-@of_every_case
-def test_a_baseline_is_its_own_partner_and_the_partner_of_a_partner_is_itself(
-    labels: list[Label], data: st.DataObject
-) -> None:
-    baseline = choose_baseline(data.draw(st.sampled_from([format_label(label) for label in labels])), labels)
-    for label in labels:
-        of = swap_baseline(label, baseline)
-        assert swap_baseline(of, baseline) == of
-        assert (of == label) == (baseline.items() <= label.items())

@@ -14,8 +14,8 @@ from ..choices import choices_of
 
 
 def test_two_variants_with_one_seed_start_from_the_same_shared_weights_and_see_the_same_batches() -> None:
-    without = build(compose("experiment=demo", "normalizer=none", "seed=5").settings)
-    normalized = build(compose("experiment=demo", "normalizer=tf_layers", "seed=5").settings)
+    without = build(compose("experiment=demo", "normalizer=none", "seed=5").settings).module
+    normalized = build(compose("experiment=demo", "normalizer=tf_layers", "seed=5").settings).module
     weights = dict(without.network.named_parameters())
     shared = {name: value for name, value in normalized.network.named_parameters() if name in weights}
     assert sum(value.ndim > 1 for value in shared.values()) == 21
@@ -26,7 +26,7 @@ def test_two_variants_with_one_seed_start_from_the_same_shared_weights_and_see_t
 
 
 def test_another_seed_starts_from_other_weights_and_sees_other_batches() -> None:
-    first, second = (build(compose("experiment=demo", f"seed={seed}").settings) for seed in (0, 1))
+    first, second = (build(compose("experiment=demo", f"seed={seed}").settings).module for seed in (0, 1))
     assert not torch.equal(first.batches.indices(0), second.batches.indices(0))
     assert not torch.equal(first.network.output.weight, second.network.output.weight)  # type: ignore[union-attr, arg-type]
 
@@ -34,12 +34,11 @@ def test_another_seed_starts_from_other_weights_and_sees_other_batches() -> None
 @pytest.mark.parametrize("normalizer", choices_of("normalizer"))
 def test_images_scored_one_by_one_score_as_in_one_batch(normalizer: str) -> None:
     parts = build(compose("data=digits", "model=convnet", f"normalizer={normalizer}", "steps=60").settings)
-    train_plainly(
-        parts.network, parts.module.make_optimizer(parts.network.parameters()), parts.objective, parts.batches
-    )
-    hundred = Split(parts.splits.test.images[:100], parts.splits.test.labels[:100])
+    network, objective = parts.module.network, parts.module.objective
+    train_plainly(network, parts.module.make_optimizer(network.parameters()), objective, parts.module.batches)
+    hundred = Split(parts.data.splits.test.images[:100], parts.data.splits.test.labels[:100])
     alone, together = (
-        score(parts.network, parts.objective, iterate_split(hundred, parts.preprocess, size)) for size in (1, 100)
+        score(network, objective, iterate_split(hundred, parts.data.preprocess, size)) for size in (1, 100)
     )
     assert alone.accuracy == together.accuracy
     assert alone.loss == pytest.approx(together.loss, rel=1e-5)

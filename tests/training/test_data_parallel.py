@@ -79,8 +79,8 @@ def test_without_synchronization_the_running_averages_are_of_the_part_of_the_fir
 
     parts = build(compose("data=digits", "steps=4", "normalizer=batch", "optimizer.lr=0").settings)
     for step in range(4):
-        parts.network(parts.batches.batch(step)[0][:32])
-    for name, value in parts.network.state_dict().items():
+        parts.module.network(parts.module.batches.batch(step)[0][:32])
+    for name, value in parts.module.network.state_dict().items():
         torch.testing.assert_close(state[name], value, rtol=1e-5, atol=1e-6)
 
     apart, together = (

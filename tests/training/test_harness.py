@@ -43,23 +43,25 @@ def test_curves_and_weights_equal_those_of_a_loop_written_by_hand(tmp_path: Path
     directory = RunDirectory(next(tmp_path.glob("single/runs/*")))
 
     parts = build(run.settings)
-    network, objective = parts.network.train(), parts.objective
+    network, objective = parts.module.network.train(), parts.module.objective
     optimizer = parts.module.make_optimizer(network.parameters())
     expected: dict[str, dict[int, float]] = {"val/loss": {}, "train_batch/loss": {}, "test_batch/loss": {}}
-    for updates, (images, labels) in enumerate(parts.batches, start=1):
+    for updates, (images, labels) in enumerate(parts.module.batches, start=1):
         optimizer.zero_grad()
         objective(network(images), labels).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if updates in (1, 11, 21):
             expected["val/loss"][updates] = score(
-                network, objective, iterate_split(parts.splits.val, parts.preprocess)
+                network, objective, iterate_split(parts.data.splits.val, parts.data.preprocess)
             ).loss
         if updates % 5 == 0:
             expected["train_batch/loss"][updates] = score(network, objective, [(images, labels)]).loss
         if updates % 12 == 0:
             drawn = parts.test_batches.batch(updates // 12 - 1)
             expected["test_batch/loss"][updates] = score(network, objective, [drawn]).loss
-    expected["val/loss"][24] = score(network, objective, iterate_split(parts.splits.val, parts.preprocess)).loss
+    expected["val/loss"][24] = score(
+        network, objective, iterate_split(parts.data.splits.val, parts.data.preprocess)
+    ).loss
 
     curves = curves_of(directory.path)
     assert {name: curves[name] for name in expected} == expected

@@ -14,7 +14,7 @@ from normlab.report.comparison import (
     compute_paired_p,
     compute_unpaired_p,
 )
-from normlab.report.variants import format_label, swap_baseline
+from normlab.report.variants import format_label
 
 
 def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mapping[str, str]) -> list[str]:
@@ -23,7 +23,7 @@ def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mappi
     notes = []
     compared: list[tuple[Cell, np.ndarray[Any, Any] | float]] = []
     for variant in variants:
-        label = swap_baseline(variant.label, baseline)
+        label = {**variant.label, **baseline}  # the same variant, but with the baseline's values
         rival = by_label.get(tuple(label.items()))
         if rival is None:
             notes.append(f"{variant.name}: its baseline {format_label(label)} was not run.")

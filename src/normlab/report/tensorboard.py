@@ -113,7 +113,13 @@ class EventFile:
         """Add the layout of the Custom Scalars page: for each metric a chart of variants, and one of every run."""
         chart = layout_pb2.Chart
         # The page shows the margin charts of a category last one first (seen with 2.21), other charts in their order.
-        of_variants = [chart(title=metric, margin=_margin(metric)) for metric in reversed(metrics)]
+        # One series per chart: it warns about runs that lack all tags of one of several.
+        margin = layout_pb2.MarginChartContent
+        of_variants = []
+        for metric in reversed(metrics):
+            value, lower, upper = margin_tags(metric)
+            series = margin.Series(value=value, lower=lower, upper=upper)
+            of_variants.append(chart(title=metric, margin=margin(series=[series])))
         of_runs = [
             chart(title=metric, multiline=layout_pb2.MultilineChartContent(tag=[f"^{re.escape(metric)}$"]))
             for metric in metrics
@@ -146,10 +152,3 @@ def _average(rows: pd.DataFrame, variant: Variant) -> dict[int, dict[str, float]
         for step, *values in zip(steps, mean, mean, mean - half, mean + half, strict=True):
             points.setdefault(int(step), {}).update(zip(tags, map(float, values), strict=True))
     return points
-
-
-def _margin(metric: str) -> layout_pb2.MarginChartContent:
-    # One series per chart: the page warns about runs that lack all tags of one of several.
-    value, lower, upper = margin_tags(metric)
-    series = layout_pb2.MarginChartContent.Series(value=value, lower=lower, upper=upper)
-    return layout_pb2.MarginChartContent(series=[series])

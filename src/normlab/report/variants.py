@@ -52,11 +52,6 @@ def describe_settings(config: Mapping[str, Any]) -> dict[str, str]:
     return {key: str(value) for key, value in flatten(identify(config)).items()}
 
 
-def swap_baseline(label: Label, baseline: Mapping[str, str]) -> Label:
-    """Return the label of the variant to compare with: the same, but with the baseline's values."""
-    return {**label, **baseline}
-
-
 def choose_baseline(text: str | None, labels: Sequence[Label]) -> dict[str, str]:
     """Return the factors, and their values, that make a variant the baseline.
 

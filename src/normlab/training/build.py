@@ -14,10 +14,8 @@ from torch import nn
 from normlab.config.checks import select_observations
 from normlab.config.targets import bind, call
 from normlab.data import BatchStream, DataError, Splits
-from normlab.data.preprocessing import Preprocess
 from normlab.errors import ConfigurationError
 from normlab.measurements.schedule import Schedule, parse_schedules
-from normlab.measurements.scores import Objective
 from normlab.models import initialize
 from normlab.normalizers import synchronize
 from normlab.processes.memory import keep_freed_memory
@@ -35,26 +33,6 @@ class Parts:
     test_batches: BatchStream
     schedules: dict[str, Schedule]
     callbacks: list[pl.Callback]
-
-    @property
-    def splits(self) -> Splits:
-        return self.data.splits
-
-    @property
-    def preprocess(self) -> Preprocess:
-        return self.data.preprocess
-
-    @property
-    def network(self) -> nn.Module:
-        return self.module.network
-
-    @property
-    def objective(self) -> Objective:
-        return self.module.objective
-
-    @property
-    def batches(self) -> BatchStream:
-        return self.module.batches
 
 
 def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = load_data) -> Parts:

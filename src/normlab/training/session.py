@@ -29,12 +29,12 @@ log = logging.getLogger(__name__)
 
 def prepare(run: Run, parts: Parts, networks: int = 1) -> Record:
     """Write the first files of a run, whose directory this process owns, and return its record. Raises OSError."""
-    accelerator = run.settings["accelerator"]
+    precision, processes = (run.settings["accelerator"][key] for key in ("precision", "processes"))
     record = run.new_record()
-    record.environment = describe_environment(parts.device, accelerator["precision"], accelerator["processes"])
+    record.environment = describe_environment(parts.device, precision, processes)
     if networks > 1:
         record.environment["trained_together"] = networks
-    record.statistics_batch = get_statistics_batch(parts.network, run.settings["batch_size"], accelerator["processes"])
+    record.statistics_batch = get_statistics_batch(parts.module.network, run.settings["batch_size"], processes)
     run.directory.checkpoint.parent.mkdir(exist_ok=True)
     OmegaConf.save(OmegaConf.create(dict(run.settings)), run.directory.config)
     np.savez_compressed(run.directory.inputs, allow_pickle=False, **parts.data.samples)
@@ -73,8 +73,8 @@ class Session:
             record: to complete.
             networks: trained at once in this process.
         """
-        _warn_of_partial_statistics(run, parts.network, record)
-        module, seconds, size = parts.module, 0.0, 0
+        module, data, seconds, size = parts.module, parts.data, 0.0, 0
+        _warn_of_partial_statistics(run, module.network, record)
         checkpoint = latest(run.directory)
         if checkpoint is not None:
             restore(module, checkpoint)
@@ -87,7 +87,7 @@ class Session:
         )
         tensorboard.start_session()
         table = CsvLogger(run.directory.metrics, size)
-        observer = Observer(parts.schedules, parts.splits, parts.preprocess, parts.test_batches)
+        observer = Observer(parts.schedules, data.splits, data.preprocess, parts.test_batches)
         return cls(run, parts, record, module, observer, checkpoints, table, tensorboard)
 
     @property
@@ -119,19 +119,21 @@ class Session:
 
     def _measure_final_metrics(self) -> dict[str, float]:
         """Score whole splits, and the first test images one at a time, after the last step."""
-        parts, step = self.parts, self.module.steps_done
+        module, data, schedules = self.module, self.parts.data, self.parts.schedules
+        step = module.steps_done
         evaluate = self.run.settings["evaluate"]
         metrics: dict[str, float] = {}
         for name in evaluate["splits"]:
-            result = score(parts.network, parts.objective, iterate_split(getattr(parts.splits, name), parts.preprocess))
+            batches = iterate_split(getattr(data.splits, name), data.preprocess)
+            result = score(module.network, module.objective, batches)
             metrics |= {f"{name}/loss": result.loss, f"{name}/accuracy": result.accuracy}
-            if name not in parts.schedules or not parts.schedules[name].is_due(step):  # else it was observed just now
+            if name not in schedules or not schedules[name].is_due(step):  # else it was observed just now
                 log_score(self.loggers, name, result, step)
         count = evaluate["one_by_one"]
         if count:
             # Fails if population statistics are wrong: a single image has no batch to hide behind.
-            first = Split(*(part[:count] for part in parts.splits.test))
-            result = score(parts.network, parts.objective, iterate_split(first, parts.preprocess, size=1))
+            first = Split(*(part[:count] for part in data.splits.test))
+            result = score(module.network, module.objective, iterate_split(first, data.preprocess, size=1))
             metrics["test/one_by_one_accuracy"] = result.accuracy
             for logger in self.loggers:
                 logger.log_metrics({"test/one_by_one_accuracy": result.accuracy}, step)

@@ -16,9 +16,8 @@ from normlab.report.figures import drawing
 from normlab.report.figures.selection import Selection, get_published_curve
 
 Values = NDArray[np.float64]
-MAX_VECTOR_LINES = 50
-"""Beyond this many thin lines, or points of them, the SVG holds one image of them instead of paths."""
 MAX_VECTOR_POINTS = 20_000
+"""Beyond this many points of thin lines the SVG holds one image of them instead of paths."""
 MAX_STEPS = 1_000
 """Largest number of points of a mean; of more steps, evenly spaced ones are drawn."""
 LOG_RATIO = 20.0
@@ -154,8 +153,7 @@ def _compute_limits(metric: str, curves: Sequence[Curve]) -> tuple[float, float,
 
 
 def _draw_runs(axes: Axes, curves: Sequence[Curve]) -> None:
-    lines = [line for curve in curves for line in curve.lines]
-    is_image = len(lines) > MAX_VECTOR_LINES or sum(map(len, lines)) > MAX_VECTOR_POINTS
+    is_image = sum(len(line) for curve in curves for line in curve.lines) > MAX_VECTOR_POINTS
     for curve in curves:
         if len(curve.lines) > 1:
             alpha = max(0.08, min(0.4, 3 / len(curve.lines)))

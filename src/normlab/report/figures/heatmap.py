@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from normlab.report.ablation import Ablation, higher_is_better
@@ -17,8 +16,6 @@ from normlab.report.variants import parse_number
 
 MAX_NUMBERS = 12
 """Largest number of columns whose cells are wide enough for numbers."""
-MAX_LABELS = 24
-"""Largest number of labels along an axis; of more values, every second, third, ... is labelled."""
 
 Grid = NDArray[np.float64]
 
@@ -76,11 +73,9 @@ def _draw(metric: str, rows: Factor, columns: Factor, means: Grid, n: Grid) -> d
     if low == high:
         low, high = low - 0.5, high + 0.5
     image = axes.imshow(means, cmap=colours, vmin=low, vmax=high, aspect="auto")
-    for row, column in np.argwhere(np.isnan(means)):
-        cell = Rectangle((column - 0.5, row - 0.5), 1, 1, fc="white", ec="#999999", hatch="/////", linewidth=0)
-        axes.add_patch(cell)
+    axes.patch.set(fc="white", ec="#999999", hatch="/////", linewidth=0)  # shows through cells without a mean
     usual = Counter(n[n > 0].astype(int).tolist()).most_common(1)[0][0]
-    if len(columns.values) <= MAX_NUMBERS and len(rows.values) <= MAX_LABELS:
+    if len(columns.values) <= MAX_NUMBERS:
         _write_numbers(axes, means, n, usual, middle=(low + high) / 2, bright_is_high=higher_is_better(metric))
     _label_axes(axes, rows, columns, width)
     label = drawing.wrap_name(metric, figure.get_figheight() - 0.4)
@@ -117,9 +112,8 @@ def _label_axes(axes: Axes, rows: Factor, columns: Factor, width: float) -> None
     for side in axes.spines.values():
         side.set_visible(False)
     axes.tick_params(length=0)
-    column_width = (width - 1.6) / min(len(columns.values), MAX_LABELS) - 0.06
+    column_width = (width - 1.6) / len(columns.values) - 0.06
     for axis, factor, space in ((axes.yaxis, rows, 1.0), (axes.xaxis, columns, column_width)):
-        places = range(0, len(factor.values), math.ceil(len(factor.values) / MAX_LABELS))
-        labels = [drawing.wrap_name(factor.values[place], space, max_lines=2) for place in places]
-        axis.set_ticks(list(places), labels)
+        labels = [drawing.wrap_name(value, space, max_lines=2) for value in factor.values]
+        axis.set_ticks(range(len(labels)), labels)
         axis.set_label_text(drawing.wrap_name(factor.name, 1.5))

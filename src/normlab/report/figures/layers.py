@@ -1,6 +1,5 @@
 """Observations at the normalizers of one run of each variant."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ class Observations:
 
     def list_layers(self, quantities: Sequence[str]) -> list[str]:
         """List the layers with any of these quantities, in network order."""
-        return sort_layers([layer for layer, quantity in self.points if quantity in quantities])
+        return list(dict.fromkeys(layer for layer, quantity in self.points if quantity in quantities))
 
 
 def read_observations(selection: Selection) -> list[Observations]:
@@ -51,23 +50,9 @@ def select_columns(
 
 def select_layers(columns: Sequence[Observations], quantities: Sequence[str]) -> list[str]:
     """Return the first, the last and evenly spaced layers of all columns."""
-    layers = sort_layers([layer for run in columns for layer in run.list_layers(quantities)])
+    layers = list(dict.fromkeys(layer for run in columns for layer in run.list_layers(quantities)))
     places = np.unique(np.linspace(0, len(layers) - 1, MAX_LAYERS).round().astype(int))
     return [layers[place] for place in places]
-
-
-def sort_layers(layers: Sequence[str]) -> list[str]:
-    """Return the distinct layers: top-level modules in order of appearance, and numbers within each in ascending order.
-
-    For example, `stages.2` precedes `stages.10`.
-    """
-    modules = list(dict.fromkeys(layer.partition(".")[0] for layer in layers))
-
-    def sort_key(layer: str) -> tuple[int, list[tuple[int, str]]]:
-        pieces = re.findall(r"([0-9]+)|([^0-9]+)", layer)
-        return modules.index(layer.partition(".")[0]), [(int(digits or -1), word) for digits, word in pieces]
-
-    return sorted(dict.fromkeys(layers), key=sort_key)
 
 
 def describe_runs(columns: Sequence[Observations], selection: Selection) -> str:

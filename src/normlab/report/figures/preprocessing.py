@@ -5,7 +5,6 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -45,26 +44,19 @@ def draw_preprocessing(ablation: Ablation) -> Iterator[drawing.Drawing]:
 
 
 def _read_inputs(file: Path, name: str) -> Inputs | None:
-    """Read the arrays, or return None if the file is missing or malformed."""
+    """Read the arrays, or return None if the file is missing or damaged."""
+    keys = ("cloud", "cloud_after", "images", "images_after")
     try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
-            arrays = [np.asarray(content[key]) for key in ("cloud", "cloud_after", "images", "images_after")]
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error):
+        with file.open("rb") as opened, np.load(opened) as content:
+            cloud, cloud_after, images, images_after = (content[key].astype(np.float64) for key in keys)
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
         return None
-    cloud, cloud_after, images, images_after = arrays
-    if any(array.dtype.kind not in "uif" or array.size == 0 for array in arrays):
-        return None
-    if any(array.ndim != 2 or array.shape[1] != 2 for array in (cloud, cloud_after)):
-        return None
-    if images.ndim != 4 or images_after.shape != images.shape:
-        return None
-    images_after = np.nan_to_num(images_after.astype(np.float64), posinf=0.0, neginf=0.0)
+    images_after = np.nan_to_num(images_after, posinf=0.0, neginf=0.0)
     return Inputs(name, _drop_infinite(cloud), _drop_infinite(cloud_after), images / 255, images_after)
 
 
-def _drop_infinite(cloud: NDArray[Any]) -> Array:
-    points = cloud.astype(np.float64)
-    return points[(np.abs(points) < drawing.LARGEST).all(axis=1)]
+def _drop_infinite(cloud: Array) -> Array:
+    return cloud[(np.abs(cloud) < drawing.LARGEST).all(axis=1)]
 
 
 def _draw(rows: Sequence[Inputs]) -> drawing.Drawing:
