@@ -28,7 +28,7 @@ def main() -> None:
         state = directory.state()
         counts[state.status] += 1
         if state.status != "finished":
-            steps = f"{_steps_observed(directory)} of {state.record.steps}" if state.record else ""
+            steps = f"{_read_last_step(directory)} of {state.record.steps}" if state.record else ""
             table.add_row(run.name, state.status, steps, state.reason)
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
     if table.row_count:
@@ -37,7 +37,7 @@ def main() -> None:
     sys.exit(1 if any(counts[status] for status in FAILURES) else 0)
 
 
-def _steps_observed(directory: RunDirectory) -> int:
+def _read_last_step(directory: RunDirectory) -> int:
     """Return the step of the last whole row of the metrics."""
     try:
         rows = directory.metrics.read_text().rpartition("\n")[0].splitlines()[1:]

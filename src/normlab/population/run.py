@@ -92,7 +92,7 @@ def _train(runs: Sequence[tuple[Run, Parts]], stop: StopRequest) -> None:
     for session in sessions:
         try:
             session.finish()
-        except Exception as error:  # which ends this run, whatever becomes of the others
+        except Exception as error:  # ends this run alone
             session.close()
             note_error(session.run, session.record, error)
             log.error("%s failed: %s: %s", session.run.id, type(error).__name__, error)

@@ -114,7 +114,7 @@ class Stack:
 
 
 def _is_of_weights(key: str, value: object) -> bool:
-    """Whether an entry of an optimizer's state has one value per weight; its name tells the step count."""
+    """Whether an entry of an optimizer's state has one value per weight; the step count is known by its name."""
     return key != "step" and isinstance(value, Tensor)
 
 

@@ -7,7 +7,7 @@ import threading
 from multiprocessing.process import BaseProcess
 
 SECONDS_TO_STOP = 8.0
-"""How long a process that was asked to stop may take for the step in progress and a checkpoint."""
+"""Time for a process that was asked to stop to end the step in progress and write a checkpoint."""
 
 
 def describe_end(process: BaseProcess) -> str:

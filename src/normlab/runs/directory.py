@@ -11,12 +11,12 @@ from normlab.runs.record import RECORD_VERSION, Record, write_atomically
 
 @dataclass(frozen=True)
 class State:
-    """How far a run is. Only here is the record compared with who owns the directory."""
+    """The progress of a run. Only here is the record compared with who owns the directory."""
 
     status: Literal["missing", "running", "died", "interrupted", "failed", "diverged", "finished", "unreadable"]
     """`running` if a living process owns the directory, `died` if the record alone says so."""
     reason: str = ""
-    """Who trains it, or why it did not finish."""
+    """The process that trains it, or the reason why it did not finish."""
     record: Record | None = None
 
 

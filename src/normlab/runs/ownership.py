@@ -12,13 +12,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 HEARTBEAT_SECONDS = 5.0
-"""How often the owner of a run touches its file."""
+"""Interval at which the owner of a run touches its file."""
 
 SILENCE_SECONDS = 4 * HEARTBEAT_SECONDS
 """An owner on another host that has been silent for so long is dead."""
 
 SECONDS_TO_ACQUIRE = 1.0
-"""How long the lock is tried: whoever asks `find_owner` holds it for a moment."""
+"""Time to try the lock, which `find_owner` also holds for a moment."""
 
 
 class OwnedElsewhereError(Exception):
@@ -72,7 +72,7 @@ def find_owner(directory: Path) -> str | None:
 
 
 def _is_recent_elsewhere(owner: Path) -> bool:
-    touched = _touched(owner)
+    touched = _read_mtime(owner)
     on_another_host = _read(owner).get("host") not in (None, platform.node())
     return on_another_host and touched is not None and time.time() - touched / 1e9 < SILENCE_SECONDS
 
@@ -89,16 +89,16 @@ def _beats_on_another_host(owner: Path) -> bool:
     """Watch the file of an owner on another host for as long as a living one could be silent."""
     if _read(owner).get("host") in (None, platform.node()):
         return False  # nobody, or a process of this host that lost its lock by dying
-    first = _touched(owner)
+    first = _read_mtime(owner)
     end = time.monotonic() + SILENCE_SECONDS
     while time.monotonic() < end:
         time.sleep(HEARTBEAT_SECONDS / 10)
-        if _touched(owner) != first:
+        if _read_mtime(owner) != first:
             return owner.exists()
     return False
 
 
-def _touched(owner: Path) -> int | None:
+def _read_mtime(owner: Path) -> int | None:
     try:
         return owner.stat().st_mtime_ns
     except FileNotFoundError:

@@ -20,7 +20,7 @@ from ray.exceptions import RayError, RayTaskError
 SECONDS_BETWEEN_LOOKS = 0.5
 
 SECONDS_TO_ANSWER = 10.0
-"""How long the head of a cluster may take to answer."""
+"""Time for the head of a cluster to answer."""
 
 
 def run_on_ray(work: Work, jobs: Sequence[Job], address: str | None, num_cpus: float, num_gpus: float) -> list[Outcome]:

@@ -27,10 +27,10 @@ from normlab.sweeps.workers import Outcome
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LOOKS = 0.5
-"""How often results are looked for."""
+"""Interval at which results are looked for."""
 
 SECONDS_BETWEEN_QUERIES = 5.0
-"""How often Slurm is asked for its jobs; its controller serves everybody."""
+"""Interval of queries to Slurm, whose controller serves everybody."""
 
 SlurmJob = submitit.SlurmJob[Any]
 

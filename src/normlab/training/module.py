@@ -57,8 +57,8 @@ class TrainingModule(pl.LightningModule):
         self.scaler = torch.amp.GradScaler(self.device_type, enabled=self.autocast_type is torch.float16)
         self.parallel: DataParallel | None = None
         """Set if this process is one of several; it then computes a shard of each batch."""
-        self.wants_to_stop = False
-        """Whether this process, one of several, wants training to end."""
+        self.stop_requested = False
+        """Whether this process, one of several, was asked to end training."""
         self.steps_done = 0
         self.diverged_at: int | None = None
         """The step, counted from 1, whose loss was not finite; training then ends."""
@@ -97,7 +97,7 @@ class TrainingModule(pl.LightningModule):
             loss = self.objective(self.network(images), labels)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self.parallel is not None:
-            loss = self.parallel.average(self.network, loss, self.wants_to_stop)
+            loss = self.parallel.average(self.network, loss, self.stop_requested)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss.detach()
@@ -119,12 +119,12 @@ class TrainingModule(pl.LightningModule):
         if self.parallel is None:
             self.trainer.should_stop = True
         else:
-            self.wants_to_stop = True
+            self.stop_requested = True
 
     def on_train_batch_end(self, *args: Any) -> None:
         # A callback may set `should_stop` in this process alone, which must not leave the others waiting.
         if self.parallel is not None and self.trainer.should_stop and self.diverged_at is None:
-            self.wants_to_stop = True
+            self.stop_requested = True
             self.trainer.should_stop = self.parallel.stop_agreed
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -21,7 +21,7 @@ class DataParallel:
         self.shard = Shard(rank, world_size)
         self.seed = seed
         self.stop_agreed = False
-        """Whether any process wanted to stop at the latest step; all know it at the same one."""
+        """Whether any process was asked to stop by the latest step; all know it at the same one."""
 
     def seed_step(self, step: int, device: torch.device) -> None:
         """Set torch's global generators, in all processes but the first, to a state that depends on nothing before.
@@ -39,7 +39,7 @@ class DataParallel:
     def average(self, network: nn.Module, loss: Tensor, stop: bool) -> Tensor:
         """Replace the gradients by their means over all processes, and return the mean of the loss, a scalar.
 
-        The same sum carries who wants to stop, and the floating-point buffers of process 0 to all others: its
+        The same sum carries requests to stop, and the floating-point buffers of process 0 to all others: its
         running averages are the network's, and what a checkpoint holds. Every process has to compute gradients of
         the same parameters. Raises ProcessLostError.
         """

@@ -26,13 +26,13 @@ VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """The environment in which torchrun and the launchers of clusters start each process."""
 
 PATIENCE = timedelta(minutes=30)
-"""How long a living process may keep the others waiting: process 0 alone observes and writes."""
+"""Longest time that a living process may keep the others waiting: process 0 alone observes and writes."""
 
 SECONDS_TO_EXPLAIN = 2.0
-"""How long process 0 looks for the cause if it loses another one: a connection breaks before its process has ended."""
+"""Time for process 0 to find the cause if it loses another one: a connection breaks before its process has ended."""
 
 _requests: Counter[str] = Counter()
-"""How often a run was requested in this process, by its id: each request has keys of its own in the store."""
+"""Run id → number of requests in this process: each request has keys of its own in the store."""
 
 
 @dataclass
