@@ -8,11 +8,10 @@ import pytest
 from .conftest import Command, record_of
 
 SWEEP = ("-m", "data=digits", "steps=2", "evaluate.one_by_one=0")
-LAUNCHERS = ["basic", "processes", "population"]
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_the_number_of_a_job_and_the_time_of_the_sweep_may_stand_in_its_config(
+@pytest.mark.parametrize("launcher", ["basic", "processes", "population"])
+def test_a_config_may_hold_the_number_of_the_job_the_time_of_the_sweep_and_a_directory_for_each_job(
     normlab: Command, tmp_path: Path, launcher: str
 ) -> None:
     done = normlab(
@@ -21,6 +20,8 @@ def test_the_number_of_a_job_and_the_time_of_the_sweep_may_stand_in_its_config(
         "seed=${hydra:job.num}",
         "normalizer=none,batch",
         "output_root=at_${now:%H%M%S%f}",
+        "hydra.job.chdir=true",
+        "hydra.sweep.dir=elsewhere",
     )
     assert done.returncode == 0, done.stderr
     (place,) = tmp_path.glob("at_*")
@@ -28,17 +29,6 @@ def test_the_number_of_a_job_and_the_time_of_the_sweep_may_stand_in_its_config(
     assert {(record["seed"], record["choices"]["normalizer"]) for record in records} == {(0, "none"), (1, "batch")}
     assert {record["status"] for record in records} == {"finished"}
     assert "2 done" in done.stdout
-
-
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_a_job_with_a_directory_of_its_own_runs_where_it_was_planned(
-    normlab: Command, runs: Callable[[str], list[Path]], tmp_path: Path, launcher: str
-) -> None:
-    done = normlab(
-        *SWEEP, f"hydra/launcher={launcher}", "seed=0,1", "hydra.job.chdir=true", "hydra.sweep.dir=elsewhere"
-    )
-    assert done.returncode == 0, done.stderr
-    assert [record_of(run)["status"] for run in runs("single")] == ["finished"] * 2
     assert not list(tmp_path.glob("elsewhere/**/run.json"))
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from normlab import compose
+
 from .conftest import WITHOUT_REPORT, Command, record_of, wait_for
 
 Runs = Callable[[str], list[Path]]
@@ -174,12 +176,12 @@ def test_force_makes_a_finished_run_anew_and_keeps_the_old_one(normlab: Command,
 
 
 @pytest.mark.parametrize("content", ["{", '{"run_id": "another"}', '{"version": 99}'])
-def test_a_record_that_is_none_of_this_run_is_refused_and_kept(normlab: Command, runs: Runs, content: str) -> None:
-    normlab("data=digits", "steps=5")
-    (run,) = runs("single")
-    (run / "run.json").write_text(content)
+def test_a_record_that_is_none_of_this_run_is_refused_and_kept(normlab: Command, tmp_path: Path, content: str) -> None:
+    run = compose("data=digits", "steps=5", f"output_root={tmp_path / 'outputs'}").directory
+    run.path.mkdir(parents=True)
+    run.record.write_text(content)
     refused = normlab("data=digits", "steps=5")
     assert refused.returncode == 1
-    assert f"{run.name}/run.json" in refused.stderr
+    assert f"{run.path.name}/run.json" in refused.stderr
     assert "Traceback" not in refused.stderr
-    assert (run / "run.json").read_text() == content
+    assert run.record.read_text() == content
