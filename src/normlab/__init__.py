@@ -4,14 +4,17 @@
     record = normlab.train(run)
     results = normlab.load("outputs/deep_cnn")
     network = results.network(run.id)
+    layer = normlab.normalizer("slim", 64, momentum=0.1)
 
 Importing normlab is cheap: torch and pandas are imported by the first function that needs them.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from normlab.report.load import Results
     from normlab.runs.record import Record
     from normlab.runs.run import Run
@@ -46,3 +49,19 @@ def load(*directories: str | Path) -> "Results":
         return restore_network(directory)
 
     return load(*directories, restore=restore)
+
+
+def normalizer(name: str, num_features: int, **settings: Any) -> "nn.Module":
+    """Build the normalizer of a file in `conf/normalizer` for a number of features.
+
+    Args:
+        name: of the file, such as "tf_layers".
+        num_features: channels C of its inputs.
+        settings: replace those of the file.
+    """
+    from normlab.config.compose import compose
+    from normlab.config.targets import bind
+    from normlab.normalizers import bind_features
+
+    chosen = {**compose(f"normalizer={name}").settings["normalizer"], **settings}
+    return bind_features(bind({"normalizer": chosen}, "normalizer"))(num_features)

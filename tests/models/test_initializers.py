@@ -253,3 +253,74 @@ def test_starting_weights_keep_their_gradients_on() -> None:
     initialize(network, 0, GlorotUniform())
 
     assert all(parameter.requires_grad and parameter.is_leaf for parameter in network.parameters())
+
+
+class Recurrent(nn.Module):
+    """Layers of torch.nn that draw their own weights, behind as many embeddings as asked for."""
+
+    def __init__(self, embeddings: int) -> None:
+        super().__init__()
+        self.embeddings = nn.ModuleList(nn.Embedding(5, 4) for _ in range(embeddings))
+        self.lstm = nn.LSTM(4, 3, num_layers=2)
+        self.attention = nn.MultiheadAttention(4, 2)
+        self.convolution = nn.Conv1d(4, 4, 3)
+        self.normalizer = nn.BatchNorm1d(4)
+        self.output = nn.Linear(4, 2)
+
+
+def test_every_module_of_torch_starts_from_a_stream_of_its_name() -> None:
+    states = []
+    for embeddings in (1, 2):
+        torch.manual_seed(embeddings)
+        network = Recurrent(embeddings)
+        assert initialize(network, 3, GlorotUniform()) == []
+        states.append(network.state_dict())
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
+    assert not torch.equal(states[1]["embeddings.0.weight"], states[1]["embeddings.1.weight"])
+    assert states[0]["lstm.weight_ih_l0"].abs().max() <= 1 / math.sqrt(3)  # as torch draws them
+
+
+def test_drawing_weights_leaves_the_global_generator_as_it_was() -> None:
+    torch.manual_seed(0)
+    network = Recurrent(1)
+    before = torch.get_rng_state()
+    initialize(network, 3, GlorotUniform())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class Drawn(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.noise = nn.Parameter(torch.randn(3))
+        self.scale = nn.Parameter(torch.ones(3))
+
+
+class Redrawn(Drawn):
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.noise)
+
+
+def test_parameters_that_cannot_be_paired_are_named_and_constant_ones_need_no_pairing() -> None:
+    assert initialize(nn.Sequential(nn.Linear(2, 3), Drawn()), 0, GlorotUniform()) == ["1.noise"]
+    first, second = Redrawn(), Redrawn()
+    for module in (first, second):
+        assert initialize(nn.Sequential(module), 0, GlorotUniform()) == []
+    assert torch.equal(first.noise, second.noise)
+
+
+class Forgetful(nn.Module):
+    """Sets the biases of a layer in it, which that layer would draw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(4, 3)
+
+    def reset_parameters(self) -> None:
+        nn.init.ones_(self.lstm.get_parameter("bias_hh_l0"))
+
+
+def test_a_network_that_sets_weights_of_its_layers_has_the_last_word() -> None:
+    network = Forgetful()
+    initialize(network, 0, GlorotUniform())
+    assert torch.equal(network.lstm.get_parameter("bias_hh_l0"), torch.ones(12))

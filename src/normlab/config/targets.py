@@ -25,15 +25,20 @@ def call(settings: Mapping[str, Any], group: str, **arguments: Any) -> Any:
         raise ConfigurationError(f"{group}: {error.__cause__ or error}") from error
 
 
-def bind(settings: Mapping[str, Any], group: str) -> Callable[..., Any]:
-    """Return the target of a group with the group's settings bound to it.
+def bind(settings: Mapping[str, Any], group: str) -> "partial[Any]":
+    """Return the target of a group with the group's settings bound to it, positional ones (`_args_`) included.
 
     Hydra's own partial checks its policy on targets at each call, which the objective would feel at every step. Raises
     ConfigurationError as `call` does.
     """
     target = _check_types(group, settings[group])
-    keywords = {key: value for key, value in settings[group].items() if key not in ("_target_", "_partial_")}
-    return partial(target, **instantiate(keywords, _convert_="all"))
+    keywords = {key: value for key, value in settings[group].items() if key not in _OF_HYDRA}
+    positional = instantiate({"_args_": settings[group].get("_args_", [])}, _convert_="all")
+    return partial(target, *positional["_args_"], **instantiate(keywords, _convert_="all"))
+
+
+_OF_HYDRA = ("_target_", "_args_", "_partial_", "_convert_", "_recursive_")
+"""Keys that tell Hydra's `instantiate` how to call a target."""
 
 
 def _check_types(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:

@@ -55,18 +55,25 @@ def _check_std(std: float) -> float:
 @torch.no_grad()
 def initialize(
     network: nn.Module, seed: int, initializer: Initializer, convolution_initializer: Initializer | None = None
-) -> None:
-    """Draw the initial weights of `network`, each from a random stream named after the parameter.
+) -> list[str]:
+    """Draw the initial weights of `network`, each from a random stream named after its parameter or module.
 
-    Weights of dense layers and convolutions come from `initializer`, those of convolutions from
-    `convolution_initializer` if given; biases start at zero. A module with a method
-    `draw_parameters(generator_for)` (see `BatchNorm`) draws its own. Other modules are left unchanged.
+    Weights of `torch.nn.Linear` and `Conv2d` come from `initializer`, those of `Conv2d` from `convolution_initializer`
+    if given; their biases start at zero. Every other module draws its own: by `draw_parameters` (see `Normalizer`), or
+    by `reset_parameters`, as those of torch.nn do, under a stream of its own. A module comes after those in it, so that
+    `reset_parameters` of a whole network has the last word.
+
+    Returns:
+        Names of the parameters that are not drawn this way and not constant: they differ between runs with one seed.
     """
-    for module_name, module in network.named_modules():
+    unpaired = []
+    for module_name, module in reversed([*network.named_modules()]):
 
         def generator_for(parameter: str, module_name: str = module_name) -> torch.Generator:
             return generator(seed, f"{module_name}.{parameter}")
 
+        own = dict(module.named_parameters(recurse=False))
+        reset = getattr(module, "reset_parameters", None) or (own and getattr(module, "_reset_parameters", None))
         if isinstance(module, nn.Linear | nn.Conv2d):
             draw = convolution_initializer if isinstance(module, nn.Conv2d) else None
             weight = torch.empty(module.weight.shape)  # the order of draws must not depend on the memory format
@@ -76,3 +83,10 @@ def initialize(
                 nn.init.zeros_(module.bias)
         elif hasattr(module, "draw_parameters"):
             module.draw_parameters(generator_for)
+        elif reset:
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(generator(seed, module_name).initial_seed())
+                reset()
+        else:
+            unpaired += [f"{module_name}.{name}" for name, value in own.items() if (value != value.flatten()[:1]).any()]
+    return unpaired

@@ -1,7 +1,78 @@
-"""Normalization layers for inputs (N, C) and (N, C, H, W), built with a number of features."""
+"""The contract of a normalizer, and the normalizers that ship, one file per family."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+from torch import Tensor, nn
 
 from normlab.normalizers.batch_norm import BatchNorm
 from normlab.normalizers.formula import BatchNormByFormula
 from normlab.normalizers.synchronized import get_statistics_batch, synchronize
 
-__all__ = ["BatchNorm", "BatchNormByFormula", "get_statistics_batch", "synchronize"]
+__all__ = [
+    "BatchNorm",
+    "BatchNormByFormula",
+    "Normalizer",
+    "bind_features",
+    "get_statistics_batch",
+    "synchronize",
+]
+
+FEATURE_COUNTS = ("num_features", "num_channels", "normalized_shape", "channels", "dim")
+"""Parameters that take the number of features in torch.nn and timm, wherever they come in a signature."""
+
+
+class Normalizer(Protocol):
+    """A layer that a network normalizes with: any `torch.nn.Module`, named by `_target_` in a YAML file.
+
+    It is built with its number of features C (see `bind_features`) and the other keys of the file.
+
+    Inputs are (N, C), (N, C, L) or (N, C, H, W), with channels on axis 1, and outputs have their shape; a model of
+    tokens passes (N · T, C), each token an example. A normalizer may support some of these ranks only, and raises
+    ValueError for others. `train()` and `eval()` switch between the statistics of the batch and running ones.
+
+    State belongs in parameters, buffers or `get_extra_state`, as tensors or plain data: these are checked, kept in
+    checkpoints and restored. Lazy parameters are materialized before training.
+
+    Optional attributes:
+        linear_bias: False if the normalizer cancels a bias of the linear map before it, which then has none.
+        running_mean, running_var: tensors (C,) of running averages, whose lag is measured with `eps` added to the
+            variance (default: 1e-5).
+        synchronized: set to True by `synchronize` if one batch is shared by several processes; the normalizer then
+            takes its statistics over all of them (see `normlab.processes.collectives`).
+        reset_parameters: draws initial values from torch's global generator, which is seeded for the module by run
+            seed and module name. Without it initial values must be constants, or runs with one seed are not paired.
+        draw_parameters: the same from a generator per parameter; takes a function from a parameter's name to it.
+    """
+
+    def __call__(self, inputs: Tensor) -> Tensor: ...
+
+
+def bind_features(build: "partial[Any]") -> Callable[[int], nn.Module]:
+    """Return a factory that passes a number of features to the parameter of a class or function that means it.
+
+    That is the first parameter named in `FEATURE_COUNTS` that is not bound yet, or else the first one that is neither
+    bound nor has a default. Without either, as in `torch.nn.LazyBatchNorm2d`, the number is not passed.
+
+    Args:
+        build: the class or function with its other settings bound.
+    """
+    try:
+        parameters = inspect.signature(build).parameters
+    except (TypeError, ValueError):  # written in C
+        return build
+    free = [name for name in parameters if name not in build.keywords]
+    required = [
+        name
+        for name in free
+        if parameters[name].default is inspect.Parameter.empty
+        and parameters[name].kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    ]
+    name = next((name for name in FEATURE_COUNTS if name in free), next(iter(required), None))
+    if name is None:
+        return lambda num_features: build()
+    if parameters[name].kind is inspect.Parameter.POSITIONAL_ONLY:
+        return build
+    return lambda num_features: build(**{name: num_features})

@@ -18,8 +18,8 @@ AveragedVariance = Literal["unbiased", "biased", "fused"]
 class BatchNorm(nn.Module):
     """Batch normalization (Ioffe and Szegedy, 2015, arXiv:1502.03167, algorithms 1 and 2).
 
-    In training mode each feature is normalized with the mean and the biased variance of the batch (over N, or
-    over N, H and W), and running averages of both are updated. In inference mode the running averages, called
+    In training mode each feature is normalized with the mean and the biased variance of the batch (over N and all
+    positions), and running averages of both are updated. In inference mode the running averages, called
     population statistics, are used instead. The defaults match `torch.nn.BatchNorm1d` and `BatchNorm2d`,
     including the names of parameters and running averages, but batches are not counted.
 
@@ -30,7 +30,7 @@ class BatchNorm(nn.Module):
         averaged_variance: variance of the batch that enters the running average. "unbiased" divides by n − 1,
             as PyTorch and TensorFlow's fused kernel do; "biased" divides by n, as `tf.nn.moments` does; "fused"
             follows `tf.layers.batch_normalization`: unbiased for (N, C, H, W), for which it uses the fused
-            kernel, and biased for (N, C).
+            kernel, and biased otherwise.
         scale: multiply by a learned factor `weight` (gamma).
         shift: add a learned term `bias` (beta).
         random_start: initialize scale and shift from N(0, 1) instead of 1 and 0 (see `draw_parameters`).
@@ -96,7 +96,7 @@ class BatchNorm(nn.Module):
             parameter.copy_(torch.randn(parameter.shape, generator=generator_for(name)))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Normalize inputs (N, C) or (N, C, H, W); the output has their shape."""
+        """Normalize inputs (N, C), (N, C, L) or (N, C, H, W); the output has their shape."""
         self._check(inputs)
         if self.training:
             return self.normalize_with_batch_statistics(inputs)
@@ -144,12 +144,14 @@ class BatchNorm(nn.Module):
         )
 
     def _averages_biased_variance(self, inputs: Tensor) -> bool:
-        return self.averaged_variance == "biased" or (self.averaged_variance == "fused" and inputs.ndim == 2)
+        return self.averaged_variance == "biased" or (self.averaged_variance == "fused" and inputs.ndim != 4)
 
     def _check(self, inputs: Tensor) -> None:
         shape = tuple(inputs.shape)
-        if len(shape) not in (2, 4):
-            raise ValueError(f"expected an input (N, C) or (N, C, H, W), got shape {shape}: reshape it to one of these")
+        if not 2 <= len(shape) <= 4:
+            raise ValueError(
+                f"expected an input (N, C), (N, C, L) or (N, C, H, W), got shape {shape}: reshape it to one of these"
+            )
         if shape[1] != self.num_features:
             raise ValueError(
                 f"expected {self.num_features} channels on axis 1, got {shape[1]} in shape {shape}:"

@@ -20,7 +20,7 @@ class BatchNormByFormula(BatchNorm):
         return outputs.to(inputs.dtype)
 
     def normalize_with_batch_statistics(self, inputs: Tensor) -> Tensor:
-        over = (0,) if inputs.ndim == 2 else (0, 2, 3)
+        over = (0, *range(2, inputs.ndim))
         m: Tensor | int = inputs.numel() // self.num_features
         if self.synchronized:
             m = sum_over_processes(torch.tensor(float(m), device=inputs.device))
@@ -52,4 +52,4 @@ class BatchNormByFormula(BatchNorm):
     @staticmethod
     def _reshape(values: Tensor, inputs: Tensor) -> Tensor:
         """Reshape values (C,) to broadcast along axis 1 of the inputs."""
-        return values if inputs.ndim == 2 else values[:, None, None]
+        return values.view(-1, *[1] * (inputs.ndim - 2))

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -37,9 +38,15 @@ def reason_not_vectorizable(members: Sequence[TrainingModule]) -> str | None:
     for one, other in zip(alone, stacked, strict=True):
         others = other.network.state_dict()
         for name, value in one.network.state_dict().items():
-            if not torch.allclose(value, others[name], rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
+            if not _is_close(value, others[name]):
                 return f"after {STEPS} steps {name} differs from that of a network trained alone"
     return None
+
+
+def _is_close(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+    return bool(one == other)  # extra state
 
 
 def summarize_error(error: BaseException) -> str:

@@ -1,5 +1,7 @@
 """Build the parts of a run from its settings: data, network, loss, optimizer, batches. Writes nothing."""
 
+import functools
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,10 +19,13 @@ from normlab.data import BatchStream, DataError, Splits
 from normlab.errors import ConfigurationError
 from normlab.measurements.schedule import Schedule, parse_schedules
 from normlab.models import initialize
-from normlab.normalizers import synchronize
+from normlab.models.dry_run import dry_run
+from normlab.normalizers import bind_features, synchronize
 from normlab.processes.memory import keep_freed_memory
 from normlab.training.data import Data, LoadData, load_data
 from normlab.training.module import TrainingModule
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,12 +88,24 @@ def build_network(settings: Mapping[str, Any], splits: Splits) -> nn.Module:
         "model",
         input_shape=splits.input_shape,
         num_classes=splits.num_classes,
-        normalizer=bind(settings, "normalizer"),
+        normalizer=bind_features(bind(settings, "normalizer")),
     )
-    initialize(network, settings["seed"], call(settings, "initializer"), call(settings, "convolution_initializer"))
+    dry_run(network, torch.zeros(2, *splits.input_shape), splits.num_classes)
+    initializers = call(settings, "initializer"), call(settings, "convolution_initializer")
+    unpaired = initialize(network, settings["seed"], *initializers)
+    if unpaired:
+        _warn_once(
+            f"{', '.join(unpaired)}: initial values are not a function of seed and name, so variants with one seed are"
+            " not paired there: give their modules a method `reset_parameters` that draws them"
+        )
     if settings["accelerator"]["processes"] > 1 and settings["sync_statistics"]:
         synchronize(network)
     return network
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    log.warning(message)
 
 
 def set_up_torch(settings: Mapping[str, Any]) -> None:

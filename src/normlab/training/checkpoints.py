@@ -1,5 +1,6 @@
 """Checkpoints from which a run resumes exactly as if it had never stopped, and the search for the latest sound one."""
 
+import copy
 import logging
 import os
 import pickle
@@ -101,13 +102,17 @@ def capture_state(module: TrainingModule) -> Checkpoint:
     """Return the state of a module and of torch's global generators, for `restore`."""
     return {
         "steps_done": module.steps_done,
-        # Of a view, torch would write the whole tensor.
-        "network": {name: value.clone() for name, value in module.network.state_dict().items()},
+        "network": {name: _copy(value) for name, value in module.network.state_dict().items()},
         "optimizer": module.optimizer.state_dict(),
         "scaler": module.scaler.state_dict(),
         "generator": torch.get_rng_state(),
         "gpu_generators": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
+
+
+def _copy(value: Any) -> Any:
+    """Copy a part of a state: extra state, or a tensor, which may be a view; torch would write all of its base."""
+    return value.clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)
 
 
 def restore(module: TrainingModule, content: Checkpoint) -> None:

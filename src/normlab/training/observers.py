@@ -5,7 +5,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
-from torch import nn
+from torch import Tensor, nn
 
 from normlab.data.batches import Batch, BatchStream
 from normlab.data.preprocessing import Preprocess
@@ -84,6 +84,6 @@ def log_variables(loggers: Iterable[Logger], network: nn.Module, step: int) -> N
         if isinstance(logger, TensorBoardLogger):
             for block, normalizer in named_normalizers(network):
                 for name, values in normalizer.state_dict().items():
-                    if values.is_floating_point():
+                    if isinstance(values, Tensor) and values.is_floating_point():
                         # One group of tags, which TensorBoard sorts behind the curves.
                         logger.experiment.add_histogram(f"variables/{block}/{name}", values, step)

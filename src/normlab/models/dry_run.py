@@ -1,0 +1,60 @@
+"""A forward pass through a new network, before it is trained: lazy parameters get their shapes, outputs are checked."""
+
+import inspect
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from normlab.models.layers import named_normalizers
+
+
+class ShapeError(ValueError):
+    """A normalizer or a network that returns another shape than it has to."""
+
+
+def dry_run(network: nn.Module, inputs: Tensor, num_classes: int) -> None:
+    """Pass two examples through a network in evaluation mode; what it draws affects no random stream.
+
+    An error that a module raises itself is ignored unless it leaves lazy parameters without a shape: training
+    meets it again, and records it with its traceback.
+
+    Args:
+        network: left in training mode.
+        inputs: (2, …).
+        num_classes: K.
+
+    Raises:
+        ShapeError: the normalizer of a `Block` changes the shape of its inputs, or the network returns other logits
+            than (2, K); the message names class and file.
+        ValueError: lazy parameters get no shape.
+    """
+    handles = [layer.register_forward_hook(_require_same_shape) for _, layer in named_normalizers(network)]
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            _require_shape(network, network.eval()(inputs), (len(inputs), num_classes), "logits (N, num_classes)")
+    except ShapeError:
+        raise
+    except Exception as error:
+        if any(map(is_lazy, chain(network.parameters(), network.buffers()))):
+            raise ValueError(f"{_locate(network)} has lazy parameters without a shape: {error}") from error
+    finally:
+        network.train()
+        for handle in handles:
+            handle.remove()
+
+
+def _require_same_shape(normalizer: nn.Module, inputs: tuple[Any, ...], outputs: object) -> None:
+    _require_shape(normalizer, outputs, tuple(inputs[0].shape), "the shape of its inputs")
+
+
+def _require_shape(module: nn.Module, outputs: object, expected: tuple[int, ...], meaning: str) -> None:
+    if not isinstance(outputs, Tensor) or tuple(outputs.shape) != expected:
+        found = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise ShapeError(f"{_locate(module)} must return {meaning}, here {expected}, but returns {found}")
+
+
+def _locate(module: nn.Module) -> str:
+    return f"{type(module).__name__} ({inspect.getsourcefile(type(module))})"
