@@ -50,7 +50,7 @@ def loop_by_hand(settings: Mapping[str, Any], change: Callable[[nn.Module], None
         if step + 1 in due.get("val", ()):
             score_split(parts, parts.data.splits.val)
         if step + 1 in due.get("normalizers", ()):
-            measure_normalizers(network, parts.data.preprocess(parts.data.splits.train.images[:1000]))
+            measure_normalizers(network, parts.data.preprocess(parts.data.splits.train.inputs[:1000]))
     if parts.device.type == "cuda":
         torch.cuda.synchronize()
     return float(steps / (time.perf_counter() - start))
@@ -67,8 +67,8 @@ def score(network: nn.Module, objective: Any, images: Tensor, labels: Tensor) ->
 
 def score_split(parts: Parts, split: Split) -> tuple[float, float]:
     loss, correct = 0.0, 0
-    for start in range(0, len(split.labels), 1000):
+    for start in range(0, len(split.targets), 1000):
         images, labels = (part[start : start + 1000] for part in split)
         of_pass = score(parts.module.network, parts.module.objective, parts.data.preprocess(images), labels)
         loss, correct = loss + of_pass[0] * len(labels), correct + of_pass[1]
-    return loss / len(split.labels), correct / len(split.labels)
+    return loss / len(split.targets), correct / len(split.targets)

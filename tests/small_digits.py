@@ -16,10 +16,11 @@ def small_digits() -> Splits:
     On the plain background convolutions give many equal values, among which rounding decides what max-pooling picks.
     """
     whole = digits()
-    return Splits(**{name: _on_noise(name, getattr(whole, name)) for name in ("train", "val", "test")})
+    train, val, test = (_on_noise(name, getattr(whole, name)) for name in ("train", "val", "test"))
+    return Splits(train, val, test)
 
 
 def _on_noise(name: str, split: Split) -> Split:
-    images = split.images[:, :, ::3, ::3]
+    images = split.inputs[:, :, ::3, ::3]
     noise = torch.randint(0, 60, images.shape, generator=generator(0, name), dtype=torch.uint8)
-    return Split(torch.maximum(images, noise), split.labels)
+    return Split(torch.maximum(images, noise), split.targets)

@@ -34,11 +34,16 @@ def test_the_network_of_a_finished_run_scores_as_its_record_says(trained: Run) -
     network = normlab.load(trained.experiment_directory).network(trained.id)
     assert not network.training
     parts = build(trained.settings)
-    found = score(network, parts.module.objective, iterate_split(parts.data.splits.test, parts.data.preprocess))
+    found = score(
+        network,
+        parts.module.objective,
+        parts.data.splits.task,
+        iterate_split(parts.data.splits.test, parts.data.preprocess),
+    )
     record = trained.state().record
     assert record is not None
-    assert found.accuracy == record.metrics["test/accuracy"]
-    assert found.loss == record.metrics["test/loss"]
+    assert found["accuracy"] == record.metrics["test/accuracy"]
+    assert found["loss"] == record.metrics["test/loss"]
     assert not torch.equal(
         network.state_dict()["hidden.0.linear_map.weight"],
         parts.module.network.state_dict()["hidden.0.linear_map.weight"],

@@ -8,9 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from normlab.data import BatchStream, Split
+from normlab.data import BatchStream, Classification, Split
 from normlab.data.batches import Shard
-from normlab.data.preprocessing import scale_to_unit
 
 sizes_and_batches = st.integers(1, 40).flatmap(lambda size: st.tuples(st.just(size), st.integers(1, size)))
 quick = settings(deadline=None, max_examples=80)
@@ -23,7 +22,7 @@ def split_of(size: int) -> Split:
 
 
 def stream(size: int, batch_size: int, steps: int = 10, seed: int = 0, name: str = "train") -> BatchStream:
-    return BatchStream(split_of(size), scale_to_unit, batch_size, steps, seed, name)
+    return BatchStream(split_of(size), Classification().prepare, batch_size, steps, seed, name)
 
 
 def drawn(batches: BatchStream, steps: int) -> list[list[int]]:
@@ -135,7 +134,7 @@ def test_different_names_give_different_orders() -> None:
 
 
 def test_the_name_is_train_unless_given() -> None:
-    unnamed = BatchStream(split_of(40), scale_to_unit, 8, 10, 0)
+    unnamed = BatchStream(split_of(40), Classification().prepare, 8, 10, 0)
     assert drawn(unnamed, 5) == drawn(stream(40, 8, name="train"), 5)
 
 
@@ -173,15 +172,15 @@ def test_images_and_labels_of_a_batch_belong_together() -> None:
 
 def test_bytes_stay_in_memory_and_float32_comes_out() -> None:
     split = split_of(13)
-    original = split.images.clone()
-    batches = BatchStream(split, scale_to_unit, 5, 10, 0)
+    original = split.inputs.clone()
+    batches = BatchStream(split, Classification().prepare, 5, 10, 0)
     images, labels = batches.batch(2)
     assert images.dtype == torch.float32
     assert images.shape == (5, 1, 1, 1)
     assert labels.dtype == torch.int64
-    assert batches.split.images.dtype == torch.uint8
-    assert batches.split.images.data_ptr() == split.images.data_ptr()
-    assert torch.equal(split.images, original)
+    assert batches.split.inputs.dtype == torch.uint8
+    assert batches.split.inputs.data_ptr() == split.inputs.data_ptr()
+    assert torch.equal(split.inputs, original)
 
 
 def test_only_the_examples_of_the_batch_are_preprocessed() -> None:
@@ -189,7 +188,7 @@ def test_only_the_examples_of_the_batch_are_preprocessed() -> None:
 
     def preprocess(images: Tensor) -> Tensor:
         seen.append(images)
-        return -scale_to_unit(images)
+        return -Classification().prepare(images)
 
     batches = BatchStream(split_of(13), preprocess, 5, 10, 0)
     images, labels = batches.batch(2)

@@ -70,12 +70,12 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 def assert_tiny(splits: Splits) -> None:
     images, labels = torch.from_numpy(ARRAYS[TRAIN_IMAGES]).unsqueeze(1), torch.from_numpy(ARRAYS[TRAIN_LABELS]).long()
-    assert torch.equal(splits.val.images, images[:VALIDATION])
-    assert torch.equal(splits.val.labels, labels[:VALIDATION])
-    assert torch.equal(splits.train.images, images[VALIDATION:])
-    assert torch.equal(splits.train.labels, labels[VALIDATION:])
-    assert torch.equal(splits.test.images, torch.from_numpy(ARRAYS[TEST_IMAGES]).unsqueeze(1))
-    assert torch.equal(splits.test.labels, torch.from_numpy(ARRAYS[TEST_LABELS]).long())
+    assert torch.equal(splits.val.inputs, images[:VALIDATION])
+    assert torch.equal(splits.val.targets, labels[:VALIDATION])
+    assert torch.equal(splits.train.inputs, images[VALIDATION:])
+    assert torch.equal(splits.train.targets, labels[VALIDATION:])
+    assert torch.equal(splits.test.inputs, torch.from_numpy(ARRAYS[TEST_IMAGES]).unsqueeze(1))
+    assert torch.equal(splits.test.targets, torch.from_numpy(ARRAYS[TEST_LABELS]).long())
 
 
 @dataclass
@@ -149,23 +149,22 @@ def real(mnist_root: Path) -> Splits:
 )
 def test_real_mnist_has_its_sizes_types_and_pixels(real: Splits, name: str, size: int, pixel_sum: int) -> None:
     split: Split = getattr(real, name)
-    assert split.images.shape == (size, 1, 28, 28)
-    assert split.images.dtype == torch.uint8
-    assert split.labels.shape == (size,)
-    assert split.labels.dtype == torch.int64
-    assert int(split.images.sum(dtype=torch.int64)) == pixel_sum
+    assert split.inputs.shape == (size, 1, 28, 28)
+    assert split.inputs.dtype == torch.uint8
+    assert split.targets.shape == (size,)
+    assert split.targets.dtype == torch.int64
+    assert int(split.inputs.sum(dtype=torch.int64)) == pixel_sum
 
 
 def test_the_first_images_of_the_real_training_file_validate(real: Splits) -> None:
-    assert real.val.labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
-    assert real.train.labels[:10].tolist() == [7, 3, 4, 6, 1, 8, 1, 0, 9, 8]
-    assert real.test.labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+    assert real.val.targets[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert real.train.targets[:10].tolist() == [7, 3, 4, 6, 1, 8, 1, 0, 9, 8]
+    assert real.test.targets[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
 
 
 def test_real_mnist_passes_the_checks_for_data_sources(real: Splits) -> None:
     checked = Splits.of(real)
-    assert checked.input_shape == (1, 28, 28)
-    assert checked.num_classes == 10
+    assert checked.task.describe(*checked.train) == {"input_shape": (1, 28, 28), "num_classes": 10}
 
 
 def test_real_mnist_may_lie_unpacked(real: Splits, mnist_root: Path, tmp_path: Path) -> None:
@@ -181,8 +180,8 @@ def test_real_mnist_may_lie_unpacked(real: Splits, mnist_root: Path, tmp_path: P
     for part in ("train", "val", "test"):
         expected: Split = getattr(real, part)
         found: Split = getattr(splits, part)
-        assert torch.equal(found.images, expected.images)
-        assert torch.equal(found.labels, expected.labels)
+        assert torch.equal(found.inputs, expected.inputs)
+        assert torch.equal(found.targets, expected.targets)
 
 
 @pytest.mark.parametrize(

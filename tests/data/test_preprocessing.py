@@ -12,7 +12,7 @@ from sklearn import decomposition
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from torch import Tensor
 
-from normlab.data import Split, digits
+from normlab.data import Classification, Split, digits
 from normlab.data.preprocessing import (
     PCA,
     ZCA,
@@ -22,7 +22,6 @@ from normlab.data.preprocessing import (
     Standardize,
     Unit,
     fit_preprocessing,
-    scale_to_unit,
     transform_splits,
 )
 
@@ -73,7 +72,7 @@ def close(found: Tensor, expected: Tensor | float, tolerance: float = 1e-9) -> b
 
 def test_the_unit_interval_is_pixels_over_255() -> None:
     images = torch.arange(256).to(torch.uint8)
-    scaled = scale_to_unit(images)
+    scaled = Classification().prepare(images)
     assert scaled.dtype == torch.float32
     assert torch.equal(scaled, torch.arange(256) / 255)
     assert torch.equal(images, torch.arange(256).to(torch.uint8))
@@ -242,7 +241,7 @@ def test_every_shape_after_the_first_axis_is_kept(kind: type[Preprocessing], sha
 def small() -> tuple[Split, Split]:
     """Real images of 28×28, every third pixel of which suffices to rotate quickly."""
     source = digits()
-    thin = [Split(split.images[:, :, ::3, ::3].contiguous(), split.labels) for split in (source.train, source.test)]
+    thin = [Split(split.inputs[:, :, ::3, ::3].contiguous(), split.targets) for split in (source.train, source.test)]
     return thin[0], thin[1]
 
 
@@ -251,8 +250,8 @@ def test_real_images_keep_their_shape_and_become_finite_float32(kind: type[Prepr
     source = digits()
     preprocess = fit_preprocessing(kind(), source.train)
     for split in (source.train, source.test):
-        seen = preprocess(split.images)
-        assert seen.shape == split.images.shape
+        seen = preprocess(split.inputs)
+        assert seen.shape == split.inputs.shape
         assert seen.dtype == torch.float32
         assert bool(seen.isfinite().all())
 
@@ -263,44 +262,44 @@ def test_real_images_come_back_from_the_inverse(kind: type[Preprocessing], small
     preprocessing = kind()
     preprocess = fit_preprocessing(preprocessing, train)
     for split in (train, test):
-        back = preprocessing.inverse(preprocess(split.images)) * 255
-        assert torch.equal(back.round().to(torch.uint8), split.images)
+        back = preprocessing.inverse(preprocess(split.inputs)) * 255
+        assert torch.equal(back.round().to(torch.uint8), split.inputs)
 
 
 @every_kind
 def test_statistics_are_those_of_the_training_images(kind: type[Preprocessing], small: tuple[Split, Split]) -> None:
     train, test = small
     preprocess = fit_preprocessing(kind(), train)
-    by_hand = kind().fit(train.images.float() / 255)
-    assert torch.equal(preprocess(test.images), by_hand.transform(test.images.float() / 255))
+    by_hand = kind().fit(train.inputs.float() / 255)
+    assert torch.equal(preprocess(test.inputs), by_hand.transform(test.inputs.float() / 255))
 
 
 @every_kind
 def test_an_image_looks_the_same_whatever_else_is_seen(kind: type[Preprocessing], small: tuple[Split, Split]) -> None:
     train, test = small
     preprocess = fit_preprocessing(kind(), train)
-    first = preprocess(test.images)
-    preprocess(255 - train.images)
-    assert torch.equal(preprocess(test.images), first)
+    first = preprocess(test.inputs)
+    preprocess(255 - train.inputs)
+    assert torch.equal(preprocess(test.inputs), first)
     # Sums of matrix products may be taken in another order for fewer rows.
-    assert close(preprocess(test.images[:7]), first[:7], 1e-4)
+    assert close(preprocess(test.inputs[:7]), first[:7], 1e-4)
 
 
 def test_labels_do_not_matter(small: tuple[Split, Split]) -> None:
     train, test = small
-    relabelled = Split(train.images, torch.zeros_like(train.labels))
+    relabelled = Split(train.inputs, torch.zeros_like(train.targets))
     assert torch.equal(
-        fit_preprocessing(Standardize(), train)(test.images), fit_preprocessing(Standardize(), relabelled)(test.images)
+        fit_preprocessing(Standardize(), train)(test.inputs), fit_preprocessing(Standardize(), relabelled)(test.inputs)
     )
 
 
 @every_kind
 def test_the_images_themselves_are_left_as_they_were(kind: type[Preprocessing], small: tuple[Split, Split]) -> None:
     train, test = small
-    before = train.images.clone(), test.images.clone()
-    fit_preprocessing(kind(), train)(test.images)
-    assert torch.equal(train.images, before[0])
-    assert torch.equal(test.images, before[1])
+    before = train.inputs.clone(), test.inputs.clone()
+    fit_preprocessing(kind(), train)(test.inputs)
+    assert torch.equal(train.inputs, before[0])
+    assert torch.equal(test.inputs, before[1])
 
 
 @every_kind
@@ -310,5 +309,5 @@ def test_images_transformed_beforehand_are_those_of_a_batch_transformed_by_itsel
     beforehand = transform_splits(source, preprocess, size=100)
     for name in ("train", "val", "test"):
         split, seen = getattr(source, name), getattr(beforehand, name)
-        assert torch.equal(seen.labels, split.labels)
-        assert close(seen.images[150:214], preprocess(split.images[150:214]), 1e-4)
+        assert torch.equal(seen.targets, split.targets)
+        assert close(seen.inputs[150:214], preprocess(split.inputs[150:214]), 1e-4)

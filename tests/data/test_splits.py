@@ -27,6 +27,11 @@ def arrays(size: int = 4, shape: tuple[int, ...] = (1, 3, 2)) -> tuple[Any, Any]
     return images, np.arange(size, dtype=np.int64) % 3
 
 
+def describe(source: Any) -> dict[str, Any]:
+    splits = Splits.of(source)
+    return splits.task.describe(*splits.train)
+
+
 def tensors(size: int = 4, shape: tuple[int, ...] = (1, 3, 2)) -> tuple[Any, Any]:
     images, labels = arrays(size, shape)
     return torch.from_numpy(images), torch.from_numpy(labels)
@@ -39,30 +44,30 @@ def test_pairs_of_arrays_and_of_tensors_are_taken(pair: Any) -> None:
         split: Split = getattr(splits, name)
         images, labels = tensors(size)
         assert isinstance(split, Split)
-        assert torch.equal(split.images, images)
-        assert torch.equal(split.labels, labels)
+        assert torch.equal(split.inputs, images)
+        assert torch.equal(split.targets, labels)
 
 
 def test_arrays_and_tensors_may_be_mixed() -> None:
     splits = Splits.of(Source(arrays(), tensors(), (arrays()[0], tensors()[1])))
-    assert torch.equal(splits.train.images, splits.test.images)
+    assert torch.equal(splits.train.inputs, splits.test.inputs)
 
 
 def test_splits_pass_their_own_checks() -> None:
     splits = Splits(Split(*tensors()), Split(*tensors()), Split(*tensors()))
-    assert torch.equal(Splits.of(splits).val.images, splits.val.images)
+    assert torch.equal(Splits.of(splits).val.inputs, splits.val.inputs)
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int32, np.int64])
 def test_labels_of_any_integer_type_become_int64(kind: type[np.integer[Any]]) -> None:
     images, labels = arrays()
     pair = (images, labels.astype(kind))
-    assert Splits.of(Source(pair, pair, pair)).train.labels.dtype == torch.int64
+    assert Splits.of(Source(pair, pair, pair)).train.targets.dtype == torch.int64
 
 
 def test_labels_may_be_a_plain_list() -> None:
     pair = (arrays()[0], [0, 1, 2, 1])
-    assert Splits.of(Source(pair, pair, pair)).test.labels.tolist() == [0, 1, 2, 1]
+    assert Splits.of(Source(pair, pair, pair)).test.targets.tolist() == [0, 1, 2, 1]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -116,13 +121,13 @@ def test_splits_of_different_image_shapes_are_refused(name: str) -> None:
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 5, 7)])
 def test_the_input_shape_is_that_of_one_image(shape: tuple[int, int, int]) -> None:
     pair = tensors(shape=shape)
-    assert Splits.of(Source(pair, pair, pair)).input_shape == shape
+    assert describe(Source(pair, pair, pair))["input_shape"] == shape
 
 
 def test_the_number_of_classes_follows_from_the_largest_training_label() -> None:
     images = tensors()[0]
     source = Source((images, [0, 6, 2, 2]), (images, [0, 0, 0, 0]), (images, [1, 1, 1, 1]))
-    assert Splits.of(source).num_classes == 7
+    assert describe(source)["num_classes"] == 7
 
 
 def test_moving_to_a_device_keeps_every_value() -> None:
@@ -131,5 +136,5 @@ def test_moving_to_a_device_keeps_every_value() -> None:
     for name in NAMES:
         before: Split = getattr(splits, name)
         after: Split = getattr(moved, name)
-        assert torch.equal(before.images, after.images)
-        assert torch.equal(before.labels, after.labels)
+        assert torch.equal(before.inputs, after.inputs)
+        assert torch.equal(before.targets, after.targets)

@@ -34,8 +34,8 @@ def test_the_cloud_is_centred_standardized_rescaled_and_whitened(train: Split) -
 
 def test_images_stand_before_and_after_what_the_network_sees(train: Split) -> None:
     found = sampled(Standardize(), train)
-    assert np.array_equal(found["images"], train.images[:4].numpy())
-    seen = fit_preprocessing(Standardize(), train)(train.images[:4]).numpy()
+    assert np.array_equal(found["images"], train.inputs[:4].numpy())
+    seen = fit_preprocessing(Standardize(), train)(train.inputs[:4]).numpy()
     assert found["images_after"] == pytest.approx(seen, abs=0.01)
 
 

@@ -30,7 +30,7 @@ class CountedMLP(MLP):
 
 class CountedZCA(ZCA):
     def fit(self, features):  # type: ignore[no-untyped-def]
-        calls["fit"] += len(features) == min(len(small_digits().train.labels), 1_000)
+        calls["fit"] += len(features) == min(len(small_digits().train.targets), 1_000)
         return super().fit(features)
 
 

@@ -36,13 +36,14 @@ def test_images_scored_one_by_one_score_as_in_one_batch(normalizer: str) -> None
     parts = build(compose("data=digits", "model=convnet", f"normalizer={normalizer}", "steps=60").settings)
     network, objective = parts.module.network, parts.module.objective
     train_plainly(network, parts.module.make_optimizer(network.parameters()), objective, parts.module.batches)
-    hundred = Split(parts.data.splits.test.images[:100], parts.data.splits.test.labels[:100])
+    hundred = Split(parts.data.splits.test.inputs[:100], parts.data.splits.test.targets[:100])
     alone, together = (
-        score(network, objective, iterate_split(hundred, parts.data.preprocess, size)) for size in (1, 100)
+        score(network, objective, parts.data.splits.task, iterate_split(hundred, parts.data.preprocess, size))
+        for size in (1, 100)
     )
-    assert alone.accuracy == together.accuracy
-    assert alone.loss == pytest.approx(together.loss, rel=1e-5)
-    assert alone.accuracy > 0.5
+    assert alone["accuracy"] == together["accuracy"]
+    assert alone["loss"] == pytest.approx(together["loss"], rel=1e-5)
+    assert alone["accuracy"] > 0.5
 
 
 def test_a_cuda_graph_without_a_gpu_is_refused() -> None:

@@ -43,7 +43,7 @@ def test_curves_and_weights_equal_those_of_a_loop_written_by_hand(tmp_path: Path
     directory = RunDirectory(next(tmp_path.glob("single/runs/*")))
 
     parts = build(run.settings)
-    network, objective = parts.module.network.train(), parts.module.objective
+    network, objective, task = parts.module.network.train(), parts.module.objective, parts.data.splits.task
     optimizer = parts.module.make_optimizer(network.parameters())
     expected: dict[str, dict[int, float]] = {"val/loss": {}, "train_batch/loss": {}, "test_batch/loss": {}}
     for updates, (images, labels) in enumerate(parts.module.batches, start=1):
@@ -52,16 +52,16 @@ def test_curves_and_weights_equal_those_of_a_loop_written_by_hand(tmp_path: Path
         optimizer.step()
         if updates in (1, 11, 21):
             expected["val/loss"][updates] = score(
-                network, objective, iterate_split(parts.data.splits.val, parts.data.preprocess)
-            ).loss
+                network, objective, task, iterate_split(parts.data.splits.val, parts.data.preprocess)
+            )["loss"]
         if updates % 5 == 0:
-            expected["train_batch/loss"][updates] = score(network, objective, [(images, labels)]).loss
+            expected["train_batch/loss"][updates] = score(network, objective, task, [(images, labels)])["loss"]
         if updates % 12 == 0:
             drawn = parts.test_batches.batch(updates // 12 - 1)
-            expected["test_batch/loss"][updates] = score(network, objective, [drawn]).loss
+            expected["test_batch/loss"][updates] = score(network, objective, task, [drawn])["loss"]
     expected["val/loss"][24] = score(
-        network, objective, iterate_split(parts.data.splits.val, parts.data.preprocess)
-    ).loss
+        network, objective, task, iterate_split(parts.data.splits.val, parts.data.preprocess)
+    )["loss"]
 
     curves = curves_of(directory.path)
     assert {name: curves[name] for name in expected} == expected

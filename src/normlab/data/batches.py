@@ -11,7 +11,7 @@ from normlab.data.splits import Split
 from normlab.randomness import generator
 
 Batch = tuple[Tensor, Tensor]
-"""Preprocessed images (B, C, H, W), float32, and labels (B,), int64."""
+"""Inputs of the network (B, …) and targets (B, …), int64."""
 
 
 class Shard(NamedTuple):
@@ -28,8 +28,8 @@ class BatchStream:
     the start of the next, so every batch has `batch_size` examples.
 
     Args:
-        split: images and labels, on the device of the batches.
-        preprocess: from uint8 images to the inputs of the network.
+        split: inputs and targets, on the device of the batches.
+        preprocess: from the inputs of the split to those of the network.
         batch_size: examples per batch, at most the size of the split.
         steps: number of batches that iteration yields.
         seed: seed of the run.
@@ -48,10 +48,10 @@ class BatchStream:
         seed: int,
         name: str = "train",
     ) -> None:
-        if not 1 <= batch_size <= len(split.labels):
+        if not 1 <= batch_size <= len(split.targets):
             raise ValueError(
-                f"batch_size is {batch_size}, but the {name} split has {len(split.labels)} examples:"
-                f" choose 1 to {len(split.labels)}"
+                f"batch_size is {batch_size}, but the {name} split has {len(split.targets)} examples:"
+                f" choose 1 to {len(split.targets)}"
             )
         self.split = split
         self.preprocess = preprocess
@@ -59,14 +59,14 @@ class BatchStream:
         self.steps = steps
         # A batch that crosses an epoch needs two shuffles; caching both spares a shuffle per step.
         self.shuffle = lru_cache(maxsize=2)(
-            lambda epoch: torch.randperm(len(split.labels), generator=generator(seed, f"{name}/epoch {epoch}")).to(
-                split.labels.device
+            lambda epoch: torch.randperm(len(split.targets), generator=generator(seed, f"{name}/epoch {epoch}")).to(
+                split.targets.device
             )
         )
 
     def indices(self, step: int, shard: Shard | None = None) -> Tensor:
         """Return the positions (B,) in the split of the batch of `step`, or of a shard of it."""
-        size = len(self.split.labels)
+        size = len(self.split.targets)
         epoch, start = divmod(step * self.batch_size, size)
         indices = self.shuffle(epoch)[start : start + self.batch_size]
         if len(indices) < self.batch_size:
@@ -74,10 +74,10 @@ class BatchStream:
         return indices if shard is None else indices.view(shard.world_size, -1)[shard.rank]
 
     def examples(self, indices: Tensor) -> Batch:
-        """Return the preprocessed images (…, C, H, W) and the labels (…) at positions (…) in the split."""
-        images = self.preprocess(self.split.images.index_select(0, indices.flatten()))
-        labels = self.split.labels.index_select(0, indices.flatten())
-        return images.view(*indices.shape, *images.shape[1:]), labels.view(indices.shape)
+        """Return the preprocessed inputs (…, *) and targets (…, *) at positions (…) in the split."""
+        inputs = self.preprocess(self.split.inputs.index_select(0, indices.flatten()))
+        targets = self.split.targets.index_select(0, indices.flatten())
+        return inputs.view(*indices.shape, *inputs.shape[1:]), targets.view(*indices.shape, *targets.shape[1:])
 
     def batch(self, step: int) -> Batch:
         """Return the preprocessed batch of `step`, counted from 0."""

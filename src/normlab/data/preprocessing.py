@@ -11,11 +11,7 @@ import torch
 from torch import Tensor
 
 from normlab.data.splits import Split, Splits
-
-
-def scale_to_unit(images: Tensor) -> Tensor:
-    """Convert uint8 pixels 0–255 to float32 in [0, 1], the input of every preprocessing."""
-    return images / 255.0
+from normlab.data.tasks import CLASSIFICATION, Task
 
 
 class Unit:
@@ -132,24 +128,29 @@ class ZCA(Rotation):
 
 
 Preprocess = Callable[[Tensor], Tensor]
-"""From uint8 images to the inputs of the network."""
+"""From the inputs of a split, such as uint8 images, to those of the network."""
 
 Preprocessing = Unit | Center | Standardize | MinMax | PCA | ZCA
 
 
-def fit_preprocessing(preprocessing: Preprocessing, train: Split) -> Preprocess:
-    """Fit to the training split and return the function from uint8 images to network inputs."""
+def fit_preprocessing(preprocessing: Preprocessing, train: Split, task: Task = CLASSIFICATION) -> Preprocess:
+    """Fit to the training split and return the function from its inputs to those of the network.
+
+    Raises ValueError if the inputs are no floating-point numbers after `Task.prepare`, such as tokens.
+    """
     if isinstance(preprocessing, Unit):
-        return scale_to_unit  # nothing to fit, so the split need not be converted to floating point
-    preprocessing.fit(scale_to_unit(train.images))
-    return lambda images: preprocessing.transform(scale_to_unit(images))
+        return task.prepare  # nothing to fit, so the split need not be converted to floating point
+    features = task.prepare(train.inputs)
+    if not features.is_floating_point():
+        raise ValueError(f"inputs of {type(task).__name__} have no features to preprocess: choose preprocessing=unit")
+    preprocessing.fit(features)
+    return lambda inputs: preprocessing.transform(task.prepare(inputs))
 
 
 def transform_splits(splits: Splits, preprocess: Preprocess, size: int = 1_000) -> Splits:
-    """Replace uint8 images by network inputs, preprocessing `size` images at a time."""
-    return Splits(
-        *(
-            Split(torch.cat([preprocess(images) for images in torch.split(split.images, size)]), split.labels)
-            for split in (splits.train, splits.val, splits.test)
-        )
+    """Replace inputs by those of the network, preprocessing `size` at a time."""
+    train, val, test = (
+        Split(torch.cat([preprocess(inputs) for inputs in torch.split(split.inputs, size)]), split.targets)
+        for split in (splits.train, splits.val, splits.test)
     )
+    return Splits(train, val, test, splits.task)

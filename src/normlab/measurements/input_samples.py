@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from normlab.data import Split
-from normlab.data.preprocessing import Preprocess, Preprocessing, fit_preprocessing, scale_to_unit
+from normlab.data import Split, Task
+from normlab.data.preprocessing import Preprocess, Preprocessing, fit_preprocessing
+from normlab.data.tasks import CLASSIFICATION
 
 POINTS = 400
 IMAGES = 4
@@ -17,28 +18,32 @@ IMAGES = 4
 Samples = Mapping[str, NDArray[np.generic]]
 
 
-def sample_inputs(preprocessing: Preprocessing, preprocess: Preprocess, train: Split) -> Samples:
-    """Return sample images and a cloud of 2-D points, before and after preprocessing.
+def sample_inputs(
+    preprocessing: Preprocessing, preprocess: Preprocess, train: Split, task: Task = CLASSIFICATION
+) -> Samples:
+    """Return sample images and a cloud of 2-D points, before and after preprocessing; nothing without images.
 
     Args:
         preprocessing: copied and fitted to the cloud.
         preprocess: the function fitted to the training split.
-        train: uint8 images (N, C, H, W) and labels.
+        train: the training split.
+        task: of the data set.
 
     Returns:
         `images` (4, C, H, W) uint8, the first of the training split, and `images_after`; `cloud` and `cloud_after`
         (400, 2), if the preprocessing accepts images of two pixels.
     """
-    images = train.images[:IMAGES]
+    if train.inputs.ndim != 4:
+        return {}
+    images = train.inputs[:IMAGES]
     samples = {"images": images.cpu().numpy(), "images_after": preprocess(images).cpu().numpy().astype(np.float16)}
     cloud = _draw_cloud()
     try:
-        after = fit_preprocessing(copy.deepcopy(preprocessing), Split(cloud, torch.zeros(POINTS, dtype=torch.int64)))(
-            cloud
-        )
+        unlabelled = Split(cloud, torch.zeros(POINTS, dtype=torch.int64))
+        after = fit_preprocessing(copy.deepcopy(preprocessing), unlabelled, task)(cloud)
     except (ValueError, RuntimeError, TypeError):  # custom preprocessing for one image size
         return samples
-    for name, points in (("cloud", scale_to_unit(cloud)), ("cloud_after", after)):
+    for name, points in (("cloud", task.prepare(cloud)), ("cloud_after", after)):
         samples[name] = points.flatten(start_dim=1).numpy().astype(np.float32)
     return samples
 

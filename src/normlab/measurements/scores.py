@@ -1,27 +1,20 @@
-"""Loss and accuracy in inference mode, in which normalizers use running averages."""
+"""Loss and the measures of a task in inference mode, in which normalizers use running averages."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from normlab.data.batches import Batch
 from normlab.data.splits import Split
+from normlab.data.tasks import Task
 
 Objective = Callable[[Tensor, Tensor], Tensor]
-"""From logits (N, num_classes) and labels (N,) to the mean loss, a scalar."""
+"""From logits (N, …, K) and targets (N, …) to the mean loss, a scalar."""
 
 BATCH_SIZE = 1_000
-"""Images per forward pass over a whole split: large enough for speed, small enough for the CPU caches."""
-
-
-class Score(NamedTuple):
-    """Mean loss per example, and fraction of examples classified correctly."""
-
-    loss: float
-    accuracy: float
+"""Examples per forward pass over a whole split: large enough for speed, small enough for the CPU caches."""
 
 
 @contextmanager
@@ -37,19 +30,25 @@ def inference_mode(network: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def score(network: nn.Module, objective: Objective, batches: Iterable[Batch]) -> Score:
-    """Score a network in inference mode over batches of any size, weighting all examples equally."""
-    loss, correct, examples = 0.0, 0, 0
+def score(network: nn.Module, objective: Objective, task: Task, batches: Iterable[Batch]) -> dict[str, float]:
+    """Score a network in inference mode over batches of any size, weighting all examples and positions equally.
+
+    Returns:
+        Mean `loss`, and the mean of each measure of the task, such as `accuracy`.
+    """
+    totals: dict[str, float] = {"loss": 0.0}
+    count = 0
     with inference_mode(network):
-        for images, labels in batches:
-            logits = network(images)
-            loss += objective(logits, labels).item() * len(labels)
-            correct += int((logits.argmax(dim=1) == labels).sum())
-            examples += len(labels)
-    return Score(loss / examples, correct / examples)
+        for inputs, targets in batches:
+            logits = network(inputs)
+            totals["loss"] += objective(logits, targets).item() * targets.numel()
+            for name, values in task.measure(logits, targets).items():
+                totals[name] = totals.get(name, 0.0) + float(values.sum(dtype=torch.float64))
+            count += targets.numel()
+    return {name: total / count for name, total in totals.items()}
 
 
 def iterate_split(split: Split, preprocess: Callable[[Tensor], Tensor], size: int = BATCH_SIZE) -> Iterator[Batch]:
-    """Yield a whole split in order, preprocessed, `size` images at a time."""
-    for start in range(0, len(split.labels), size):
-        yield preprocess(split.images[start : start + size]), split.labels[start : start + size]
+    """Yield a whole split in order, preprocessed, `size` examples at a time."""
+    for start in range(0, len(split.targets), size):
+        yield preprocess(split.inputs[start : start + size]), split.targets[start : start + size]

@@ -15,7 +15,7 @@ class ShapeError(ValueError):
     """A normalizer or a network that returns another shape than it has to."""
 
 
-def dry_run(network: nn.Module, inputs: Tensor, num_classes: int) -> None:
+def dry_run(network: nn.Module, inputs: Tensor, logits_shape: tuple[int, ...]) -> None:
     """Pass two examples through a network in evaluation mode; what it draws affects no random stream.
 
     An error that a module raises itself is ignored unless it leaves lazy parameters without a shape: training
@@ -24,17 +24,17 @@ def dry_run(network: nn.Module, inputs: Tensor, num_classes: int) -> None:
     Args:
         network: left in training mode.
         inputs: (2, …).
-        num_classes: K.
+        logits_shape: (2, …, K).
 
     Raises:
         ShapeError: the normalizer of a `Block` changes the shape of its inputs, or the network returns other logits
-            than (2, K); the message names class and file.
+            than (2, …, K); the message names class and file.
         ValueError: lazy parameters get no shape.
     """
     handles = [layer.register_forward_hook(_require_same_shape) for _, layer in named_normalizers(network)]
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            _require_shape(network, network.eval()(inputs), (len(inputs), num_classes), "logits (N, num_classes)")
+            _require_shape(network, network.eval()(inputs), logits_shape, "logits (N, …, K)")
     except ShapeError:
         raise
     except Exception as error:

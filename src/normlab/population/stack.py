@@ -45,7 +45,7 @@ class Stack:
 
         self._losses = vmap(loss_of_one)
         self._step: Callable[[Tensor], Tensor] = self.step
-        if first.batches.split.images.is_cuda:
+        if first.batches.split.inputs.is_cuda:
             self._step = GraphedStep(self.step, self.optimizer)
         self._stack_optimizer_states()
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from normlab.config.checks import select_observations
 from normlab.config.targets import bind, call
-from normlab.data import BatchStream, DataError, Splits
+from normlab.data import BatchStream, DataError, Split, Splits
 from normlab.errors import ConfigurationError
 from normlab.measurements.schedule import Schedule, parse_schedules
 from normlab.models import initialize
@@ -68,7 +68,7 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
             accelerator["precision"],
             accelerator["cuda_graph"],
         )
-        test_size = min(size, len(splits.test.labels))
+        test_size = min(size, len(splits.test.targets))
         return Parts(
             device=device,
             data=data,
@@ -86,11 +86,12 @@ def build_network(settings: Mapping[str, Any], splits: Splits) -> nn.Module:
     network: nn.Module = call(
         settings,
         "model",
-        input_shape=splits.input_shape,
-        num_classes=splits.num_classes,
+        **splits.task.describe(*splits.train),
         normalizer=bind_features(bind(settings, "normalizer")),
     )
-    dry_run(network, torch.zeros(2, *splits.input_shape), splits.num_classes)
+    few = Split(*(part[:2].cpu() for part in splits.train))
+    classes = splits.task.count_classes(*splits.train)
+    dry_run(network, splits.task.prepare(few.inputs), (*few.targets.shape, classes))
     initializers = call(settings, "initializer"), call(settings, "convolution_initializer")
     unpaired = initialize(network, settings["seed"], *initializers)
     if unpaired:

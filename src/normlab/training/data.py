@@ -43,8 +43,8 @@ def load_data(settings: Mapping[str, Any], device: torch.device) -> Data:
         _latest = None  # frees the memory before the next data are loaded
         splits = Splits.of(source).to(device)
         preprocessing = call(settings, "preprocessing")
-        preprocess = fit_preprocessing(preprocessing, splits.train)
-        samples = sample_inputs(preprocessing, preprocess, splits.train)
+        preprocess = fit_preprocessing(preprocessing, splits.train, splits.task)
+        samples = sample_inputs(preprocessing, preprocess, splits.train, splits.task)
         if isinstance(preprocessing, Rotation):
             # A product with a matrix of all pixels costs as much as a step of a small network.
             splits, preprocess = transform_splits(splits, preprocess), keep_as_is
@@ -59,9 +59,9 @@ def try_data(settings: Mapping[str, Any], device: torch.device) -> Data:
     """
     splits = Splits.of(call(settings, "data")).to(device)
     few = Split(*(part[:FEW] for part in splits.train))
-    return Data(splits, fit_preprocessing(call(settings, "preprocessing"), few), {})
+    return Data(splits, fit_preprocessing(call(settings, "preprocessing"), few, splits.task), {})
 
 
-def keep_as_is(images: Tensor) -> Tensor:
-    """Preprocess images that were preprocessed before."""
-    return images
+def keep_as_is(inputs: Tensor) -> Tensor:
+    """Preprocess inputs that were preprocessed before."""
+    return inputs

@@ -53,7 +53,7 @@ class TrainingModule(pl.LightningModule):
         self.batches = batches
         self.autocast_type = AUTOCAST[precision]
         # `self.device` is the CPU until Lightning trains, and stays so in a population.
-        self.device_type = batches.split.labels.device.type
+        self.device_type = batches.split.targets.device.type
         self.scaler = torch.amp.GradScaler(self.device_type, enabled=self.autocast_type is torch.float16)
         self.parallel: DataParallel | None = None
         """Set if this process is one of several; it then computes a shard of each batch."""

@@ -12,7 +12,7 @@ from normlab.data.preprocessing import Preprocess
 from normlab.data.splits import Splits
 from normlab.measurements.normalizer_statistics import SAMPLE, measure_normalizers
 from normlab.measurements.schedule import Schedule, is_any_due
-from normlab.measurements.scores import Score, iterate_split, score
+from normlab.measurements.scores import iterate_split, score
 from normlab.models.layers import named_normalizers
 from normlab.training.loggers import CsvLogger
 from normlab.training.module import TrainingModule
@@ -50,10 +50,11 @@ class Observer(pl.Callback):
             if not schedule.is_due(step):
                 continue
             if name == "normalizers":
-                sample = self.preprocess(self.splits.train.images[:SAMPLE])
+                sample = self.preprocess(self.splits.train.inputs[:SAMPLE])
                 log_normalizers(loggers, measure_normalizers(module.network, sample), step)
             else:
-                log_score(loggers, name, score(module.network, module.objective, self._batches(name, module)), step)
+                batches = self._batches(name, module)
+                log_score(loggers, name, score(module.network, module.objective, self.splits.task, batches), step)
                 if name == "val":
                     log_variables(loggers, module.network, step)
 
@@ -65,10 +66,10 @@ class Observer(pl.Callback):
         return iterate_split(getattr(self.splits, name), self.preprocess)
 
 
-def log_score(loggers: Iterable[Logger], name: str, found: Score, step: int) -> None:
-    """Send a score to every logger as `<name>/loss` and `<name>/accuracy`."""
+def log_score(loggers: Iterable[Logger], name: str, found: Mapping[str, float], step: int) -> None:
+    """Send a score to every logger, as `<name>/loss`, `<name>/accuracy` and so on."""
     for logger in loggers:
-        logger.log_metrics({f"{name}/loss": found.loss, f"{name}/accuracy": found.accuracy}, step)
+        logger.log_metrics({f"{name}/{measure}": value for measure, value in found.items()}, step)
 
 
 def log_normalizers(loggers: Iterable[Logger], values: Mapping[str, float], step: int) -> None:

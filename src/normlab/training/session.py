@@ -125,18 +125,19 @@ class Session:
         metrics: dict[str, float] = {}
         for name in evaluate["splits"]:
             batches = iterate_split(getattr(data.splits, name), data.preprocess)
-            result = score(module.network, module.objective, batches)
-            metrics |= {f"{name}/loss": result.loss, f"{name}/accuracy": result.accuracy}
+            result = score(module.network, module.objective, data.splits.task, batches)
+            metrics |= {f"{name}/{measure}": value for measure, value in result.items()}
             if name not in schedules or not schedules[name].is_due(step):  # else it was observed just now
                 log_score(self.loggers, name, result, step)
         count = evaluate["one_by_one"]
         if count:
             # Fails if population statistics are wrong: a single image has no batch to hide behind.
             first = Split(*(part[:count] for part in data.splits.test))
-            result = score(module.network, module.objective, iterate_split(first, data.preprocess, size=1))
-            metrics["test/one_by_one_accuracy"] = result.accuracy
+            batches = iterate_split(first, data.preprocess, size=1)
+            result = score(module.network, module.objective, data.splits.task, batches)
+            metrics["test/one_by_one_accuracy"] = result["accuracy"]
             for logger in self.loggers:
-                logger.log_metrics({"test/one_by_one_accuracy": result.accuracy}, step)
+                logger.log_metrics({"test/one_by_one_accuracy": result["accuracy"]}, step)
         return metrics
 
 
