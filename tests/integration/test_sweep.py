@@ -33,6 +33,11 @@ class Breaks(nn.Identity):
         return x
 
 
+class Narrows(nn.Identity):
+    def forward(self, x):
+        return x[:, 1:]
+
+
 class Linear(nn.Module):
     def __init__(self, input_shape, num_classes, normalizer, gain=1.0):
         super().__init__()
@@ -63,6 +68,8 @@ def users_project(tmp_path: Path) -> Path:
     for group, name, content in (
         ("normalizer", "rms", "_target_: mine.RmsNorm\neps: 1.0e-6\n"),
         ("normalizer", "breaks", "_target_: mine.Breaks\n"),
+        ("normalizer", "narrows", "_target_: mine.Narrows\n"),
+        ("normalizer", "group", "_target_: torch.nn.GroupNorm\nnum_groups: 2\n"),
         ("model", "linear", "_target_: mine.Linear\ngain: 1.0\n"),
         ("data", "stripes", "_target_: mine.Stripes\nexamples: 200\n"),
     ):
@@ -72,20 +79,32 @@ def users_project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_users_own_normalizer_runs_in_a_sweep_beside_ours(
+def test_a_users_own_normalizer_and_one_of_torch_run_in_a_sweep_beside_ours(
     normlab: Command, users_project: Path, runs: Callable[[str], list[Path]]
 ) -> None:
     finished = normlab(
         "--config-dir=myconf",
         "experiment=demo",
-        "normalizer=none,tf_layers,rms",
+        "normalizer=group,tf_layers,rms",
         "seed=0",
         "steps=3",
         PYTHONPATH=str(users_project),
     )
     assert finished.returncode == 0, finished.stderr
-    assert [record_of(run)["choices"]["normalizer"] for run in runs("demo")] == ["none", "rms", "tf_layers"]
+    assert [record_of(run)["choices"]["normalizer"] for run in runs("demo")] == ["group", "rms", "tf_layers"]
     assert {record_of(run)["status"] for run in runs("demo")} == {"finished"}
+
+
+def test_a_normalizer_that_keeps_no_contract_is_named_before_anything_is_written(
+    normlab: Command, users_project: Path
+) -> None:
+    refused = normlab(
+        "--config-dir=myconf", "experiment=demo", "normalizer=none,narrows", "seed=0", PYTHONPATH=str(users_project)
+    )
+    assert refused.returncode == 1
+    assert f"Narrows ({users_project / 'mine.py'}) must return the shape of its inputs" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (users_project / "outputs").exists()
 
 
 def test_a_users_own_model_and_data_set_run(
