@@ -14,16 +14,17 @@ from normlab.config.schema import register_schema
 from normlab.models import MLP, ConvNet, DeepCNN, GlorotUniform, initialize
 from normlab.models.convnet import make_pooled_activation
 from normlab.models.layers import ACTIVATIONS, Block, NormalizerFactory, named_normalizers
-from normlab.normalizers import BatchNorm
+from normlab.normalizers import BatchNorm, bind_features
 from normlab.randomness import generator
 
+from ..choices import choices_of
+
 CONF = Path(__file__).resolve().parents[2] / "conf"
-SHIPPED = ("none", "batch", "formula", "slim", "tf_layers", "tf_nn", "batch_norm_1d")
 NETWORKS: dict[str, Callable[..., nn.Module]] = {"mlp": MLP, "convnet": ConvNet, "deep_cnn": DeepCNN}
 MNIST = (1, 28, 28)
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
-every_normalizer = pytest.mark.parametrize("normalizer", SHIPPED)
+every_normalizer = pytest.mark.parametrize("normalizer", choices_of("normalizer"))
 
 
 @cache
@@ -31,8 +32,8 @@ def factory_of(group: str, name: str) -> Callable[..., nn.Module]:
     register_schema()
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         config = hydra.compose("config", overrides=[f"{group}={name}"])
-    factory: Callable[..., nn.Module] = hydra.utils.instantiate(config[group], _partial_=True)
-    return factory
+    factory: Any = hydra.utils.instantiate(config[group], _partial_=True)
+    return bind_features(factory) if group == "normalizer" else factory
 
 
 def normalizer_named(name: str) -> NormalizerFactory:
@@ -174,9 +175,8 @@ def test_the_convolutions_have_the_published_kernels() -> None:
 
 
 @every_network
-@pytest.mark.parametrize("normalizer", [name for name in SHIPPED if name != "none"])
-def test_every_layer_but_the_output_layer_is_normalized(name: str, normalizer: str) -> None:
-    network = NETWORKS[name](MNIST, 10, normalizer_named(normalizer))
+def test_every_layer_but_the_output_layer_is_normalized(name: str) -> None:
+    network = NETWORKS[name](MNIST, 10, BatchNorm)
 
     features = [module.num_features for _, module in named_normalizers(network) if isinstance(module, BatchNorm)]
 
