@@ -101,7 +101,7 @@ def named_normalizers(network: nn.Module) -> list[tuple[str, nn.Module]]:
     return [
         (name, module.normalizer)
         for name, module in network.named_modules()
-        if isinstance(module, Block) and not isinstance(module.normalizer, nn.Identity)
+        if isinstance(module, Block) and type(module.normalizer) is not nn.Identity
     ]
 
 
