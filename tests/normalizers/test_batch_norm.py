@@ -486,6 +486,18 @@ def test_the_running_averages_are_in_the_state_but_take_no_gradient(layer_class:
 
 
 @both_classes
+def test_sequences_are_normalized_as_by_batch_norm_1d_of_torch(layer_class: type[BatchNorm]) -> None:
+    layer, reference = layer_class(FEATURES).double(), nn.BatchNorm1d(FEATURES).double()
+    draws = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        inputs = torch.randn(4, FEATURES, 5, generator=draws, dtype=torch.float64)
+        torch.testing.assert_close(layer(inputs), reference(inputs))
+    torch.testing.assert_close(layer.running_mean, reference.running_mean)
+    torch.testing.assert_close(layer.running_var, reference.running_var)
+    torch.testing.assert_close(layer.eval()(inputs), reference.eval()(inputs))
+
+
+@both_classes
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("shape", [(FEATURES,), (4, FEATURES, 2, 2, 2)])
 def test_another_rank_raises_an_error_that_names_the_shape_and_the_remedy(
