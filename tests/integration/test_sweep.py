@@ -95,16 +95,22 @@ def test_a_users_own_normalizer_and_one_of_torch_run_in_a_sweep_beside_ours(
     assert {record_of(run)["status"] for run in runs("demo")} == {"finished"}
 
 
-def test_a_normalizer_that_keeps_no_contract_is_named_before_anything_is_written(
-    normlab: Command, users_project: Path
+def test_a_normalizer_that_keeps_no_contract_is_named_before_its_run_is_written_and_the_others_go_on(
+    normlab: Command, users_project: Path, runs: Callable[[str], list[Path]]
 ) -> None:
-    refused = normlab(
-        "--config-dir=myconf", "experiment=demo", "normalizer=none,narrows", "seed=0", PYTHONPATH=str(users_project)
+    ended = normlab(
+        "--config-dir=myconf",
+        "experiment=demo",
+        "normalizer=none,narrows",
+        "seed=0",
+        "steps=3",
+        PYTHONPATH=str(users_project),
     )
-    assert refused.returncode == 1
-    assert f"Narrows ({users_project / 'mine.py'}) must return the shape of its inputs" in refused.stderr
-    assert "Traceback" not in refused.stderr
-    assert not (users_project / "outputs").exists()
+    assert ended.returncode == 1
+    assert f"Narrows ({users_project / 'mine.py'}) must return the shape of its inputs" in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+    (run,) = runs("demo")
+    assert record_of(run)["choices"]["normalizer"] == "none"
 
 
 def test_a_users_own_model_and_data_set_run(

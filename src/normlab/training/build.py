@@ -12,6 +12,7 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from normlab.config.checks import select_observations
 from normlab.config.targets import bind, call
@@ -40,13 +41,16 @@ class Parts:
     callbacks: list[pl.Callback]
 
 
-def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = load_data) -> Parts:
+def build(
+    settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = load_data, try_network: bool = True
+) -> Parts:
     """Build all that a run needs and write nothing, so that a mistake shows before the run leaves a trace.
 
     Args:
         settings: the resolved config.
         local_rank: this process's number among those of the run on this machine.
         load: `load_data`, `try_data`, or what returns the data of another run with the same ones.
+        try_network: pass two examples through the network, which runs code that may end this process.
 
     Raises:
         ConfigurationError: on a mistake in config or data.
@@ -61,7 +65,7 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
         splits, preprocess = data.splits, data.preprocess
         size, steps, seed = settings["batch_size"], settings["steps"], settings["seed"]
         module = TrainingModule(
-            build_network(settings, splits).to(device),
+            build_network(settings, splits, try_network).to(device),
             bind(settings, "objective"),
             bind(settings, "optimizer"),
             BatchStream(splits.train, preprocess, size, steps, seed),
@@ -81,7 +85,7 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
         raise ConfigurationError(str(error)) from error
 
 
-def build_network(settings: Mapping[str, Any], splits: Splits) -> nn.Module:
+def build_network(settings: Mapping[str, Any], splits: Splits, try_network: bool = True) -> nn.Module:
     """Build the network for some data with its starting weights. Raises ConfigurationError and ValueError."""
     network: nn.Module = call(
         settings,
@@ -91,9 +95,11 @@ def build_network(settings: Mapping[str, Any], splits: Splits) -> nn.Module:
     )
     few = Split(*(part[:2].cpu() for part in splits.train))
     classes = splits.task.count_classes(*splits.train)
-    dry_run(network, splits.task.prepare(few.inputs), (*few.targets.shape, classes))
+    if try_network:
+        dry_run(network, splits.task.prepare(few.inputs), (*few.targets.shape, classes))
     initializers = call(settings, "initializer"), call(settings, "convolution_initializer")
-    unpaired = initialize(network, settings["seed"], *initializers)
+    has_shapes = not any(map(is_lazy, network.parameters()))
+    unpaired = initialize(network, settings["seed"], *initializers) if has_shapes else []
     if unpaired:
         _warn_once(
             f"{', '.join(unpaired)}: initial values are not a function of seed and name, so variants with one seed are"
