@@ -58,6 +58,8 @@ def normalizer(name: str, num_features: int, **settings: Any) -> "nn.Module":
         name: of the file, such as "tf_layers".
         num_features: channels C of its inputs.
         settings: replace those of the file.
+
+    Raises ConfigurationError or Hydra's ConfigCompositionException, naming key and remedy.
     """
     from normlab.config.compose import compose
     from normlab.config.targets import bind

@@ -1,5 +1,6 @@
 """Sweeps from the command line: the table, a user's own parts beside ours, failures that cost their own run only."""
 
+import subprocess
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from .conftest import Command, record_of
+
+Sweep = Callable[[str], subprocess.CompletedProcess[str]]
 
 USERS_PACKAGE = '''
 import torch
@@ -79,33 +82,26 @@ def users_project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def sweep(normlab: Command, users_project: Path) -> Sweep:
+    """Return a function that sweeps over normalizers in the user's project, for three steps each."""
+    command = ("--config-dir=myconf", "experiment=demo", "seed=0", "steps=3")
+    return lambda normalizers: normlab(*command, f"normalizer={normalizers}", PYTHONPATH=str(users_project))
+
+
 def test_a_users_own_normalizer_and_one_of_torch_run_in_a_sweep_beside_ours(
-    normlab: Command, users_project: Path, runs: Callable[[str], list[Path]]
+    sweep: Sweep, runs: Callable[[str], list[Path]]
 ) -> None:
-    finished = normlab(
-        "--config-dir=myconf",
-        "experiment=demo",
-        "normalizer=group,tf_layers,rms",
-        "seed=0",
-        "steps=3",
-        PYTHONPATH=str(users_project),
-    )
+    finished = sweep("group,tf_layers,rms")
     assert finished.returncode == 0, finished.stderr
     assert [record_of(run)["choices"]["normalizer"] for run in runs("demo")] == ["group", "rms", "tf_layers"]
     assert {record_of(run)["status"] for run in runs("demo")} == {"finished"}
 
 
 def test_a_normalizer_that_keeps_no_contract_is_named_before_its_run_is_written_and_the_others_go_on(
-    normlab: Command, users_project: Path, runs: Callable[[str], list[Path]]
+    sweep: Sweep, users_project: Path, runs: Callable[[str], list[Path]]
 ) -> None:
-    ended = normlab(
-        "--config-dir=myconf",
-        "experiment=demo",
-        "normalizer=none,narrows",
-        "seed=0",
-        "steps=3",
-        PYTHONPATH=str(users_project),
-    )
+    ended = sweep("none,narrows")
     assert ended.returncode == 1
     assert f"Narrows ({users_project / 'mine.py'}) must return the shape of its inputs" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
@@ -121,17 +117,8 @@ def test_a_users_own_model_and_data_set_run(
     assert record_of(*runs("single"))["metrics"]["test/accuracy"] == 1.0
 
 
-def test_a_run_that_raises_is_recorded_and_the_others_go_on(
-    normlab: Command, users_project: Path, runs: Callable[[str], list[Path]]
-) -> None:
-    finished = normlab(
-        "--config-dir=myconf",
-        "experiment=demo",
-        "normalizer=breaks,none",
-        "seed=0",
-        "steps=3",
-        PYTHONPATH=str(users_project),
-    )
+def test_a_run_that_raises_is_recorded_and_the_others_go_on(sweep: Sweep, runs: Callable[[str], list[Path]]) -> None:
+    finished = sweep("breaks,none")
     assert finished.returncode == 1
     broken, whole = runs("demo")
     assert record_of(broken)["status"] == "failed"

@@ -1,43 +1,27 @@
 """The networks: their sizes, their shapes, and what of them can be set."""
 
 from collections.abc import Callable, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import hydra
 import pytest
 import torch
 from torch import Tensor, nn
 
-from normlab.config.schema import register_schema
+from normlab.config.compose import compose
+from normlab.config.targets import bind
 from normlab.models import MLP, ConvNet, DeepCNN, GlorotUniform, initialize
 from normlab.models.convnet import make_pooled_activation
-from normlab.models.layers import ACTIVATIONS, Block, NormalizerFactory, named_normalizers
-from normlab.normalizers import BatchNorm, bind_features
+from normlab.models.layers import ACTIVATIONS, Block, named_normalizers
+from normlab.normalizers import BatchNorm
 from normlab.randomness import generator
 
-from ..choices import choices_of
+from ..choices import choices_of, normalizer_named
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 NETWORKS: dict[str, Callable[..., nn.Module]] = {"mlp": MLP, "convnet": ConvNet, "deep_cnn": DeepCNN}
 MNIST = (1, 28, 28)
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
 every_normalizer = pytest.mark.parametrize("normalizer", choices_of("normalizer"))
-
-
-@cache
-def factory_of(group: str, name: str) -> Callable[..., nn.Module]:
-    register_schema()
-    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-        config = hydra.compose("config", overrides=[f"{group}={name}"])
-    factory: Any = hydra.utils.instantiate(config[group], _partial_=True)
-    return bind_features(factory) if group == "normalizer" else factory
-
-
-def normalizer_named(name: str) -> NormalizerFactory:
-    return factory_of("normalizer", name)
 
 
 def shapes_in(network: nn.Module, images: Tensor, kinds: tuple[type[nn.Module], ...]) -> list[tuple[int, ...]]:
@@ -249,7 +233,7 @@ def test_a_network_fits_images_of_other_shapes(name: str, input_shape: tuple[int
 
 @every_network
 def test_the_shipped_config_of_a_network_equals_its_defaults(name: str) -> None:
-    from_config = factory_of("model", name)(MNIST, 10, nn.Identity)
+    from_config = bind(compose(f"model={name}").settings, "model")(MNIST, 10, nn.Identity)
 
     assert str(from_config) == str(NETWORKS[name](MNIST, 10, nn.Identity))
     assert type(from_config) is NETWORKS[name]

@@ -2,23 +2,21 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
-import hydra
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from normlab.config.schema import register_schema
 from normlab.normalizers import BatchNorm, BatchNormByFormula
 from normlab.randomness import generator
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+from ..choices import normalizer_named
+
 FEATURES = 3
 SHAPES = {"2-D": (8, FEATURES), "4-D": (4, FEATURES, 5, 6)}
 
@@ -571,18 +569,9 @@ PUBLISHED = {
 every_published_one = pytest.mark.parametrize("name", PUBLISHED)
 
 
-@cache
-def factory_named(name: str) -> Callable[[int], BatchNorm]:
-    register_schema()
-    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-        config = hydra.compose("config", overrides=[f"normalizer={name}"])
-    factory: Callable[[int], BatchNorm] = hydra.utils.instantiate(config.normalizer, _partial_=True)
-    return factory
-
-
 @every_published_one
 def test_a_published_config_builds_its_layer_with_its_parameters(name: str) -> None:
-    layer = factory_named(name)(FEATURES)
+    layer = normalizer_named(name)(FEATURES)
 
     assert type(layer) is PUBLISHED[name].layer_class
     assert [parameter for parameter, _ in layer.named_parameters()] == PUBLISHED[name].parameters
@@ -591,7 +580,7 @@ def test_a_published_config_builds_its_layer_with_its_parameters(name: str) -> N
 
 @every_published_one
 def test_a_published_config_starts_as_published(name: str) -> None:
-    layer = factory_named(name)(FEATURES)
+    layer = normalizer_named(name)(FEATURES)
     layer.draw_parameters(lambda parameter: generator(0, parameter))
 
     start = {"weight": torch.ones(FEATURES), "bias": torch.zeros(FEATURES)}
@@ -607,7 +596,7 @@ def test_a_published_config_starts_as_published(name: str) -> None:
 @both_ranks
 def test_one_step_of_a_published_config_follows_the_published_formulas(name: str, rank: str) -> None:
     published = PUBLISHED[name]
-    layer = factory_named(name)(FEATURES).double()
+    layer = normalizer_named(name)(FEATURES).double()
     layer.draw_parameters(lambda parameter: generator(0, parameter))
     # Features spread as little as √eps, so that a wrong eps shows in the outputs.
     inputs = random_batches(rank)[0] * 0.02
@@ -635,7 +624,7 @@ def test_one_step_of_a_published_config_follows_the_published_formulas(name: str
 
 
 def test_the_averages_of_slim_are_63_percent_settled_after_a_thousand_steps() -> None:
-    layer = factory_named("slim")(1).double()
+    layer = normalizer_named("slim")(1).double()
     inputs = torch.tensor([[1.0], [3.0]], dtype=torch.float64)
 
     for _ in range(1000):

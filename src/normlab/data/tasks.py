@@ -28,12 +28,14 @@ class Task(Protocol):
         """Return measures (N, …) of each example or position, whose means are observed beside the loss."""
 
 
-def measure_accuracy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return whether the class with the largest logit is the target, for each example or position."""
-    return logits.argmax(dim=-1) == targets
+class _Classes:
+    """A task whose targets are classes, measured by whether the largest logit is that of the target."""
+
+    def measure(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        return {"accuracy": logits.argmax(dim=-1) == targets}
 
 
-class Classification:
+class Classification(_Classes):
     """Images with a class each: inputs (N, C, H, W), uint8, targets (N,). Models get `input_shape`, `num_classes`."""
 
     def check(self, inputs: Tensor, targets: Tensor) -> None:
@@ -54,14 +56,11 @@ class Classification:
         """Convert uint8 pixels 0–255 to float32 in [0, 1]."""
         return inputs / 255.0
 
-    def measure(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        return {"accuracy": measure_accuracy(logits, targets)}
-
 
 CLASSIFICATION = Classification()
 
 
-class NextToken:
+class NextToken(_Classes):
     """Sequences of tokens with the next token of each, integers (N, T). Models get `vocabulary_size` and `context`."""
 
     def check(self, inputs: Tensor, targets: Tensor) -> None:
@@ -79,6 +78,3 @@ class NextToken:
 
     def prepare(self, inputs: Tensor) -> Tensor:
         return inputs.long()
-
-    def measure(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        return {"accuracy": measure_accuracy(logits, targets)}

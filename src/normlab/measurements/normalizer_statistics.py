@@ -11,20 +11,20 @@ from torch import Tensor, nn
 from normlab.models.layers import Block
 
 SAMPLE = 1_000
-"""Training images measured, as a sample of the population."""
+"""Training examples measured, as a sample of the population."""
 VALUES_FOR_PERCENTILES = 50_000
 """Values per layer that percentiles are computed from; sorting millions would take longer than the forward pass."""
 
 
-def measure_normalizers(network: nn.Module, images: Tensor) -> dict[str, float]:
-    """Pass images through a copy of the network in training mode and measure the inputs of each normalizer.
+def measure_normalizers(network: nn.Module, inputs: Tensor) -> dict[str, float]:
+    """Pass examples through a copy of the network in training mode and measure the inputs of each normalizer.
 
-    In training mode each layer normalizes with the statistics of these images, so lagging running averages in
+    In training mode each layer normalizes with the statistics of these examples, so lagging running averages in
     earlier layers do not distort the inputs of later ones.
 
     Args:
         network: measured at the normalizer of each `Block`, including `torch.nn.Identity`.
-        images: (N, C, H, W), preprocessed.
+        inputs: (N, …), preprocessed.
 
     Returns:
         For each block, with prefix `normalizer/<block>/`: `input_p15`, `input_p50` and `input_p85`, percentiles over
@@ -41,7 +41,7 @@ def measure_normalizers(network: nn.Module, images: Tensor) -> dict[str, float]:
                         _measure_inputs(f"normalizer/{name}", normalizer, *inputs)
                     )
                 )
-        clone(images)
+        clone(inputs)
     return values
 
 

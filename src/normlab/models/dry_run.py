@@ -38,12 +38,17 @@ def dry_run(network: nn.Module, inputs: Tensor, logits_shape: tuple[int, ...]) -
     except ShapeError:
         raise
     except Exception as error:
-        if any(map(is_lazy, chain(network.parameters(), network.buffers()))):
+        if has_lazy_tensors(network):
             raise ValueError(f"{_locate(network)} has lazy parameters without a shape: {error}") from error
     finally:
         network.train()
         for handle in handles:
             handle.remove()
+
+
+def has_lazy_tensors(network: nn.Module) -> bool:
+    """Whether parameters or buffers of a network have no shape yet."""
+    return any(map(is_lazy, chain(network.parameters(), network.buffers())))
 
 
 def _require_same_shape(normalizer: nn.Module, inputs: tuple[Any, ...], outputs: object) -> None:

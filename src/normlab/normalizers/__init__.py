@@ -63,14 +63,10 @@ def bind_features(build: "partial[Any]") -> Callable[[int], nn.Module]:
         parameters = inspect.signature(build).parameters
     except (TypeError, ValueError):  # written in C
         return build
-    free = [name for name in parameters if name not in build.keywords]
-    required = [
-        name
-        for name in free
-        if parameters[name].default is inspect.Parameter.empty
-        and parameters[name].kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    ]
-    name = next((name for name in FEATURE_COUNTS if name in free), next(iter(required), None))
+    rest = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    free = [name for name in parameters if name not in build.keywords and parameters[name].kind not in rest]
+    required = [name for name in free if parameters[name].default is inspect.Parameter.empty]
+    name = next((name for name in [*FEATURE_COUNTS, *required] if name in free), None)
     if name is None:
         return lambda num_features: build()
     if parameters[name].kind is inspect.Parameter.POSITIONAL_ONLY:

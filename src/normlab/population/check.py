@@ -57,7 +57,7 @@ def summarize_error(error: BaseException) -> str:
 
 def _copy_in_float64(member: TrainingModule) -> TrainingModule:
     batches = copy.copy(member.batches)
-    batches.preprocess = lambda images: member.batches.preprocess(images).double()
+    batches.preprocess = lambda inputs: member.batches.preprocess(inputs).double()
     copied = _copy(member, batches)
     copied.network.double()
     copied.autocast_type = None

@@ -21,7 +21,7 @@ class Stack:
     optimizer is the ordinary one over stacked weights, right for all that treat every weight by itself.
 
     Args:
-        members: in training mode, at the same step, on one device, with batches from the same images.
+        members: in training mode, at the same step, on one device, with batches from the same split.
 
     Raises:
         ValueError: the members' weights or buffers cannot be stacked.
@@ -39,9 +39,9 @@ class Stack:
         self.optimizer = first.make_optimizer(self.parameters.values())  # type: ignore[arg-type]  # leaves, as parameters are
 
         def loss_of_one(
-            parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor, labels: Tensor
+            parameters: dict[str, Tensor], buffers: dict[str, Tensor], inputs: Tensor, targets: Tensor
         ) -> Tensor:
-            return first.objective(functional_call(first.network, (parameters, buffers), (images,)), labels)
+            return first.objective(functional_call(first.network, (parameters, buffers), (inputs,)), targets)
 
         self._losses = vmap(loss_of_one)
         self._step: Callable[[Tensor], Tensor] = self.step
@@ -71,16 +71,16 @@ class Stack:
         """Make one step of every member.
 
         Args:
-            indices: (members, B), positions of the training images in each member's batch.
+            indices: (members, B), positions of the training examples in each member's batch.
 
         Returns:
             The loss of each member (members,), before the update.
         """
         first = self.members[0]
-        images, labels = first.batches.examples(indices)
+        inputs, targets = first.batches.examples(indices)
         self.optimizer.zero_grad()
         with first.forward_context():
-            losses = self._losses(self.parameters, self.buffers, images, labels)
+            losses = self._losses(self.parameters, self.buffers, inputs, targets)
         losses.sum().backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         detached: Tensor = losses.detach()

@@ -12,7 +12,6 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import nn
-from torch.nn.parameter import is_lazy
 
 from normlab.config.checks import select_observations
 from normlab.config.targets import bind, call
@@ -20,7 +19,7 @@ from normlab.data import BatchStream, DataError, Split, Splits
 from normlab.errors import ConfigurationError
 from normlab.measurements.schedule import Schedule, parse_schedules
 from normlab.models import initialize
-from normlab.models.dry_run import dry_run
+from normlab.models.dry_run import dry_run, has_lazy_tensors
 from normlab.normalizers import bind_features, synchronize
 from normlab.processes.memory import keep_freed_memory
 from normlab.training.data import Data, LoadData, load_data
@@ -93,13 +92,12 @@ def build_network(settings: Mapping[str, Any], splits: Splits, try_network: bool
         **splits.task.describe(*splits.train),
         normalizer=bind_features(bind(settings, "normalizer")),
     )
-    few = Split(*(part[:2].cpu() for part in splits.train))
-    classes = splits.task.count_classes(*splits.train)
     if try_network:
+        few = Split(*(part[:2].cpu() for part in splits.train))
+        classes = splits.task.count_classes(*splits.train)
         dry_run(network, splits.task.prepare(few.inputs), (*few.targets.shape, classes))
     initializers = call(settings, "initializer"), call(settings, "convolution_initializer")
-    has_shapes = not any(map(is_lazy, network.parameters()))
-    unpaired = initialize(network, settings["seed"], *initializers) if has_shapes else []
+    unpaired = [] if has_lazy_tensors(network) else initialize(network, settings["seed"], *initializers)
     if unpaired:
         _warn_once(
             f"{', '.join(unpaired)}: initial values are not a function of seed and name, so variants with one seed are"

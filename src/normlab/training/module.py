@@ -27,8 +27,8 @@ class TrainingModule(pl.LightningModule):
     step of a small network. So one training batch is a range of steps, and the step is written out here.
 
     Args:
-        network: from images (N, C, H, W) to logits (N, num_classes).
-        objective: from logits and labels (N,) to the mean loss.
+        network: from inputs (N, …) to logits (N, …, K).
+        objective: from logits and targets (N, …) to the mean loss.
         optimizer: from the parameters to an optimizer.
         batches: the training batches by step.
         precision: a key of `AUTOCAST`; weights, gradients and running averages are float32 in all.
@@ -91,10 +91,10 @@ class TrainingModule(pl.LightningModule):
         return loss
 
     def _step_on(self, indices: Tensor) -> Tensor:
-        images, labels = self.batches.examples(indices)
+        inputs, targets = self.batches.examples(indices)
         self.optimizer.zero_grad()
         with self.forward_context():
-            loss = self.objective(self.network(images), labels)
+            loss = self.objective(self.network(inputs), targets)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self.parallel is not None:
             loss = self.parallel.average(self.network, loss, self.stop_requested)
@@ -131,7 +131,7 @@ class TrainingModule(pl.LightningModule):
         return self.optimizer
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        return batch  # a range, whose images are on the device already
+        return batch  # a range, whose examples are on the device already
 
     def forward_context(self) -> AbstractContextManager[Any]:
         """Return a context that autocasts to the precision of the training passes, unless that is float32."""

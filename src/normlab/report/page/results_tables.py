@@ -32,6 +32,7 @@ class ResultsTable:
 
 
 def build_results_table(ablation: Ablation, metric: str) -> ResultsTable:
+    """Build the table of one final metric; groups of columns without any value are left out."""
     variants, notes = ablation.variants, Footnotes()
     cells = [variant.cells.get(metric, Cell()) for variant in variants]
     has_threshold = any(variant.judged_by == metric for variant in variants)

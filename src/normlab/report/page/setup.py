@@ -29,6 +29,7 @@ class Setup:
 
 
 def describe_setup(results: Results) -> Setup:
+    """Compare the configs and environments of all runs, key by key."""
     runs = results.details
     settings = {run.id: describe_settings(run.config) for run in runs}
     differing: dict[str, str] = {}
