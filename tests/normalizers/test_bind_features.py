@@ -35,9 +35,12 @@ def test_the_number_of_features_reaches_the_parameter_that_means_it(settings: di
     assert repr(bind_features(bind({"normalizer": settings}, "normalizer"))(6)) == repr(expected)
 
 
-def test_a_setting_that_lacks_is_named_with_its_class() -> None:
+def test_a_setting_that_lacks_or_is_unknown_is_named_with_its_class() -> None:
     with pytest.raises(TypeError, match=r"GroupNorm.* 'num_groups'"):
         bind_features(partial(nn.GroupNorm))(6)
+    unknown = {"_target_": "torch.nn.GroupNorm", "num_groups": 2, "colour": 1}
+    with pytest.raises(TypeError, match=r"GroupNorm.* unexpected keyword argument 'colour'"):
+        bind_features(bind({"normalizer": unknown}, "normalizer"))(6)
 
 
 def test_a_shipped_normalizer_is_built_by_name_in_a_notebook() -> None:

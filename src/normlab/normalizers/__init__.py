@@ -60,11 +60,12 @@ def bind_features(build: "partial[Any]") -> Callable[[int], nn.Module]:
         build: the class or function with its other settings bound.
     """
     try:
-        parameters = inspect.signature(build).parameters
+        parameters = inspect.signature(build.func).parameters  # that of `build` fails if a setting is unknown
     except (TypeError, ValueError):  # written in C
         return build
     rest = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    free = [name for name in parameters if name not in build.keywords and parameters[name].kind not in rest]
+    unbound = [name for name in [*parameters][len(build.args) :] if name not in build.keywords]
+    free = [name for name in unbound if parameters[name].kind not in rest]
     required = [name for name in free if parameters[name].default is inspect.Parameter.empty]
     name = next((name for name in [*FEATURE_COUNTS, *required] if name in free), None)
     if name is None:
