@@ -35,7 +35,7 @@ def loop_by_hand(settings: Mapping[str, Any], change: Callable[[nn.Module], None
         change(parts.module.network)
     steps = settings["steps"]
     network, objective = parts.module.network.to(parts.device).train(), parts.module.objective
-    due = {name: set(filter(when.is_due, range(1, steps + 1))) for name, when in parts.schedules.items()}
+    due = {name: set(filter(when.is_due, range(1, steps + 1))) for name, (when, _) in parts.observations.items()}
     start = time.perf_counter()
     optimizer = parts.module.make_optimizer(network.parameters())
     for step in range(steps):

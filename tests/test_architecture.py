@@ -11,7 +11,7 @@ import normlab
 SOURCE = Path(normlab.__file__).parent
 
 FLOORS = (
-    {"errors", "randomness", "processes"},
+    {"contracts", "errors", "randomness", "processes"},
     {"runs", "data", "normalizers", "models"},
     {"config", "measurements", "report"},
     {"training"},

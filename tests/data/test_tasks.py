@@ -40,6 +40,16 @@ def test_sequences_of_another_shape_or_type_are_refused(
         Splits.of(source)
 
 
+def test_a_task_that_lacks_a_member_is_refused_with_class_and_file() -> None:
+    class Ranking:
+        def check(self, inputs: torch.Tensor, targets: torch.Tensor) -> None: ...
+
+    source = Text()
+    source.task = Ranking()  # type: ignore[assignment]
+    with pytest.raises(ValueError, match=r"Ranking \(.*test_tasks.py\) lacks metrics, describe, .* normlab.data.tasks"):
+        Splits.of(source)
+
+
 def test_tokens_of_any_integer_type_reach_the_network_as_int64() -> None:
     few = Split(TOKENS.to(torch.uint8), NEXT)
     assert torch.equal(fit_preprocessing(Unit(), few, NextToken())(few.inputs), TOKENS)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from normlab.data.batches import Batch
 from normlab.data.splits import Split
 from normlab.data.tasks import Classification, NextToken
-from normlab.measurements.scores import BATCH_SIZE, Objective, inference_mode, iterate_split, score
+from normlab.measurements.contract import Objective
+from normlab.measurements.scores import BATCH_SIZE, inference_mode, iterate_split, score
 from normlab.models import ConvNet
 from normlab.normalizers import BatchNorm
 from normlab.randomness import generator

@@ -85,6 +85,9 @@ def make_run(
         "steps": settings["steps"],
         "status": status,
         "metrics": final if status == "finished" else {},
+        "metrics_info": {
+            name: {"better": "lower" if name.endswith("loss") else "higher"} for name in {**final, **curves}
+        },
         "seconds": 2.0,
         "steps_per_second": 50.0,
         "environment": environment,

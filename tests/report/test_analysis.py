@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from normlab.report.ablation import Ablation, Variant, higher_is_better
+from normlab.report.ablation import Ablation, Variant
 from normlab.report.analysis import Options, analyse
 from normlab.report.comparison import (
     adjust_by_holm,
@@ -254,12 +254,12 @@ def test_with_enough_seeds_no_such_note_is_made_and_differences_are_significant(
     assert all(cell.is_significant for variant in ablation.variants[1:] for cell in variant.cells.values())
 
 
-@pytest.mark.parametrize(
-    ("metric", "higher"),
-    [("val/accuracy", True), ("test/loss", False), ("one_by_one/Error", False), ("perplexity", False), ("f1", True)],
-)
-def test_less_is_better_of_losses_and_errors_alone(metric: str, higher: bool) -> None:
-    assert higher_is_better(metric) is higher
+@pytest.mark.parametrize("better", ["higher", "lower"])
+def test_the_records_say_which_values_are_better_whatever_the_name(root: Path, better: str) -> None:
+    for name, value in (("none", 1.0), ("batch", 2.0)):
+        make_run(root, name, metrics={"val/loss": value}, metrics_info={"val/loss": {"better": better}}, curves={})
+    ablation = analysed(root)
+    assert ablation.rank("val/loss")[0].name == ("batch" if better == "higher" else "none")
 
 
 def test_of_a_loss_less_is_better_in_summary_and_improvement(root: Path) -> None:

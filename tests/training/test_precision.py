@@ -9,7 +9,7 @@ import torch
 
 from normlab.config.compose import compose
 from normlab.runs.directory import RunDirectory
-from normlab.training.observers import Observer
+from normlab.training.observations import Observer
 from normlab.training.run import RunInterrupted, train
 
 # A perceptron, because CPUs take some thirty times as long for convolutions in float16.

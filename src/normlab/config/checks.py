@@ -9,7 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 from normlab.errors import ConfigurationError
 
 SPLITS = ("train", "val", "test")
-OBSERVABLE = (*SPLITS, "train_batch", "test_batch", "normalizers")
+OBSERVABLE = (*SPLITS, "train_batch", "test_batch", "normalizers", "histograms")
+"""Measurements that ship (see `normlab.measurements.build`)."""
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 LARGEST_SEED = 2**32 - 1
 
@@ -30,6 +31,7 @@ def validate(config: DictConfig, working_directory: str | None = None) -> dict[s
         raise ConfigurationError(str(error)) from error
     assert isinstance(plain, dict)
     settings = {str(key): value for key, value in plain.items()}
+    settings["observe"] = {name: _complete_rule(name, rule) for name, rule in settings["observe"].items()}
     _check_ranges(settings)
     _check_accelerator(settings)
     if working_directory is not None and str(Path.cwd()) != working_directory:
@@ -44,23 +46,33 @@ def select_observations(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: rule for name, rule in config["observe"].items() if rule is not None}
 
 
+def _complete_rule(name: str, rule: Any) -> dict[str, Any] | None:
+    if rule is not None and not isinstance(rule, Mapping):
+        raise ConfigurationError(f"observe.{name}={rule} is no schedule: set observe.{name}.first and .every, or null")
+    return None if rule is None else {"unless": None, **rule}
+
+
 def _check_ranges(config: Mapping[str, Any]) -> None:
     _require_between("seed", config["seed"], 0, LARGEST_SEED)
     _require_between("steps", config["steps"], 1)
     _require_between("batch_size", config["batch_size"], 1)
-    _require_between("evaluate.one_by_one", config["evaluate"]["one_by_one"], 0)
-    for split in config["evaluate"]["splits"]:
+    _require_between("evaluate.one_by_one", config["evaluate"].get("one_by_one"), 0)
+    for split in config["evaluate"].get("splits") or ():
         _require_choice("evaluate.splits", split, SPLITS)
     observations = select_observations(config)
     for name, rule in observations.items():
-        _require_choice("observe", name, OBSERVABLE)
-        _require_between(f"observe.{name}.first", rule["first"], 1)
-        _require_between(f"observe.{name}.every", rule["every"], 1)
-        if rule["unless"] is not None:
+        if "_target_" not in rule and name not in OBSERVABLE:
+            raise ConfigurationError(
+                f"observe.{name} needs a _target_, the class that measures it: without one it can be"
+                f" {', '.join(OBSERVABLE)}"
+            )
+        _require_between(f"observe.{name}.first", rule.get("first"), 1)
+        _require_between(f"observe.{name}.every", rule.get("every"), 1)
+        if rule.get("unless") is not None:
             _require_choice(f"observe.{name}.unless", rule["unless"], tuple(observations))
     lr = config["optimizer"].get("lr")
-    if isinstance(lr, int | float):
-        _require_between("optimizer.lr", lr, 0)
+    if isinstance(lr, int | float) and lr < 0:
+        raise ConfigurationError(f"optimizer.lr={lr} is out of range: choose at least 0")
 
 
 def _check_accelerator(config: Mapping[str, Any]) -> None:
@@ -84,7 +96,9 @@ def _check_accelerator(config: Mapping[str, Any]) -> None:
         )
 
 
-def _require_between(key: str, value: float, smallest: int, largest: int | None = None) -> None:
+def _require_between(key: str, value: int | None, smallest: int, largest: int | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigurationError(f"{key}={value} has the wrong type: it is an integer")
     if value < smallest or (largest is not None and value > largest):
         wanted = f"at least {smallest}" if largest is None else f"{smallest} to {largest}"
         raise ConfigurationError(f"{key}={value} is out of range: choose {wanted}")

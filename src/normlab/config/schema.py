@@ -8,23 +8,6 @@ from omegaconf import MISSING
 
 
 @dataclass
-class Observation:
-    """Schedule of a measurement during training, in steps."""
-
-    first: int = MISSING
-    every: int = MISSING
-    unless: str | None = None  # skipped if this other observation is due too
-
-
-@dataclass
-class FinalEvaluation:
-    """Measurements after the last step."""
-
-    splits: list[str] = field(default_factory=lambda: ["train", "val", "test"])
-    one_by_one: int = 100  # number of test images that are also scored at batch size 1
-
-
-@dataclass
 class Accelerator:
     """Device, precision and processes of a run."""
 
@@ -66,8 +49,8 @@ class Config:
     optimizer: dict[str, Any] = MISSING
     accelerator: Accelerator = field(default_factory=Accelerator)
     sync_statistics: bool = True  # over the processes of a run
-    observe: dict[str, Observation | None] = field(default_factory=dict)
-    evaluate: FinalEvaluation = field(default_factory=FinalEvaluation)
+    observe: dict[str, Any] = field(default_factory=dict)  # measurements during training, by name
+    evaluate: dict[str, Any] = field(default_factory=dict)  # measurements after the last step, by name
     report: Report = field(default_factory=Report)
     published: dict[str, Any] = field(default_factory=dict)  # published figures, by normalizer
     trainer: dict[str, Any] = field(default_factory=dict)  # further arguments of Lightning's Trainer

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from normlab.contracts import require_contract
 from normlab.data.tasks import CLASSIFICATION, Task
 
 
@@ -41,10 +42,11 @@ class Splits:
         """Validate the result of a data source and convert it to tensors.
 
         Raises:
-            ValueError: inputs or targets are not those of the task, a split is empty, or the splits differ in the
-                shape of an input.
+            ValueError: the task lacks a member, inputs or targets are not those of the task, a split is empty, or the
+                splits differ in the shape of an input.
         """
         task = getattr(source, "task", CLASSIFICATION)
+        require_contract(task, Task, "the data source has no task")
         splits = cls(
             **{name: _check_split(name, getattr(source, name), task) for name in ("train", "val", "test")}, task=task
         )

@@ -1,9 +1,27 @@
 """Kinds of examples: the checks of a split, the arguments of a model, and measures of its logits."""
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Direction and bounds of a measured value. Raises ValueError if the direction is neither higher nor lower."""
+
+    better: Literal["higher", "lower"]
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.better not in ("higher", "lower"):
+            raise ValueError(f"better={self.better!r} of a Metric must be 'higher' or 'lower'")
+
+
+ACCURACY = {"accuracy": Metric("higher", 0.0, 1.0)}
 
 
 class Task(Protocol):
@@ -11,6 +29,10 @@ class Task(Protocol):
 
     Logits are (N, …, K) and targets (N, …): a language model classifies every position.
     """
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """Direction and bounds of each measure."""
 
     def check(self, inputs: Tensor, targets: Tensor) -> None:
         """Raise ValueError unless a split has inputs and targets of this kind."""
@@ -30,6 +52,8 @@ class Task(Protocol):
 
 class _Classes:
     """A task whose targets are classes, measured by whether the largest logit is that of the target."""
+
+    metrics = ACCURACY
 
     def measure(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
         return {"accuracy": logits.argmax(dim=-1) == targets}

@@ -2,18 +2,30 @@
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from normlab.data.tasks import Metric
+from normlab.measurements.contract import State
 from normlab.models.layers import Block
 
 SAMPLE = 1_000
 """Training examples measured, as a sample of the population."""
 VALUES_FOR_PERCENTILES = 50_000
 """Values per layer that percentiles are computed from; sorting millions would take longer than the forward pass."""
+
+
+class NormalizerStatistics:
+    """Statistics of a sample of the training split, in `metrics.csv` alone: TensorBoard shows more as histograms."""
+
+    metrics: Mapping[str, Metric] = {}
+    in_tensorboard = False
+
+    def measure(self, state: State) -> dict[str, float]:
+        return measure_normalizers(state.network, state.preprocess(state.splits.train.inputs[:SAMPLE]))
 
 
 def measure_normalizers(network: nn.Module, inputs: Tensor) -> dict[str, float]:
@@ -33,7 +45,7 @@ def measure_normalizers(network: nn.Module, inputs: Tensor) -> dict[str, float]:
         over features of (running variance + eps) / (variance + eps): 0 and 1 once the averages have settled.
     """
     values: dict[str, float] = {}
-    with _copy_for_training(network) as clone:
+    with copy_for_training(network) as clone:
         for name, block in clone.named_modules():
             if isinstance(block, Block):
                 block.normalizer.register_forward_pre_hook(
@@ -46,7 +58,7 @@ def measure_normalizers(network: nn.Module, inputs: Tensor) -> dict[str, float]:
 
 
 @contextmanager
-def _copy_for_training(network: nn.Module) -> Iterator[nn.Module]:
+def copy_for_training(network: nn.Module) -> Iterator[nn.Module]:
     """Yield a copy in training mode whose use changes neither the network nor random streams nor other processes."""
     clone = copy.deepcopy(network).train()
     for module in clone.modules():

@@ -26,11 +26,6 @@ def parse_schedules(rules: Mapping[str, Mapping[str, Any]]) -> dict[str, Schedul
     """Parse the rules under the config key `observe`."""
     plain = {name: Schedule(rule["first"], rule["every"]) for name, rule in rules.items()}
     return {
-        name: Schedule(rule["first"], rule["every"], plain[rule["unless"]]) if rule["unless"] else plain[name]
+        name: Schedule(rule["first"], rule["every"], plain[rule["unless"]]) if rule.get("unless") else plain[name]
         for name, rule in rules.items()
     }
-
-
-def is_any_due(schedules: Mapping[str, Schedule], step: int) -> bool:
-    """Return whether any schedule is due after this step."""
-    return any(schedule.is_due(step) for schedule in schedules.values())

@@ -1,20 +1,58 @@
 """Loss and the measures of a task in inference mode, in which normalizers use running averages."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from normlab.data.batches import Batch
 from normlab.data.splits import Split
-from normlab.data.tasks import Task
-
-Objective = Callable[[Tensor, Tensor], Tensor]
-"""From logits (N, …, K) and targets (N, …) to the mean loss, a scalar."""
+from normlab.data.tasks import Metric, Task
+from normlab.measurements.contract import Objective, State
 
 BATCH_SIZE = 1_000
 """Examples per forward pass over a whole split: large enough for speed, small enough for the CPU caches."""
+
+Value = TypeVar("Value")
+
+
+class SplitScore:
+    """Score of a whole split, as `<split>/loss`, `<split>/accuracy` and so on."""
+
+    def __init__(self, split: str, task: Task) -> None:
+        self.split = split
+        self.metrics = _prefix(split, {"loss": Metric("lower"), **task.metrics})
+
+    def measure(self, state: State) -> dict[str, float]:
+        return _prefix(self.split, _score(state, iterate_split(getattr(state.splits, self.split), state.preprocess)))
+
+
+class BatchScore(SplitScore):
+    """Score of a batch: of the latest training batch with the updated weights, or of the next one of the test split."""
+
+    def measure(self, state: State) -> dict[str, float]:
+        is_test = self.split == "test_batch"
+        batch = state.test_batches.batch(state.count) if is_test else state.batches.batch(state.step - 1)
+        return _prefix(self.split, _score(state, [batch]))
+
+
+class OneByOneScore:
+    """Measures of the first test examples at batch size 1, as `test/one_by_one_accuracy` and so on.
+
+    They fail if population statistics are wrong: a single example has no batch to hide behind.
+    """
+
+    def __init__(self, examples: int, task: Task) -> None:
+        self.examples = examples
+        self.metrics = _prefix("test/one_by_one", task.metrics, "_")
+
+    def measure(self, state: State) -> dict[str, float]:
+        first = Split(*(part[: self.examples] for part in state.splits.test))
+        found = _score(state, iterate_split(first, state.preprocess, size=1))
+        del found["loss"]
+        return _prefix("test/one_by_one", found, "_")
 
 
 @contextmanager
@@ -52,3 +90,11 @@ def iterate_split(split: Split, preprocess: Callable[[Tensor], Tensor], size: in
     """Yield a whole split in order, preprocessed, `size` examples at a time."""
     for start in range(0, len(split.targets), size):
         yield preprocess(split.inputs[start : start + size]), split.targets[start : start + size]
+
+
+def _score(state: State, batches: Iterable[Batch]) -> dict[str, float]:
+    return score(state.network, state.objective, state.splits.task, batches)
+
+
+def _prefix(prefix: str, values: Mapping[str, Value], separator: str = "/") -> dict[str, Value]:
+    return {f"{prefix}{separator}{name}": value for name, value in values.items()}

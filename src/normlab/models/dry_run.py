@@ -1,6 +1,5 @@
 """A forward pass through a new network, before it is trained: lazy parameters get their shapes, outputs are checked."""
 
-import inspect
 from itertools import chain
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from normlab.contracts import locate
 from normlab.models.layers import named_normalizers
 
 
@@ -39,7 +39,7 @@ def dry_run(network: nn.Module, inputs: Tensor, logits_shape: tuple[int, ...]) -
         raise
     except Exception as error:
         if has_lazy_tensors(network):
-            raise ValueError(f"{_locate(network)} has lazy parameters without a shape: {error}") from error
+            raise ValueError(f"{locate(network)} has lazy parameters without a shape: {error}") from error
     finally:
         network.train()
         for handle in handles:
@@ -58,8 +58,4 @@ def _require_same_shape(normalizer: nn.Module, inputs: tuple[Any, ...], outputs:
 def _require_shape(module: nn.Module, outputs: object, expected: tuple[int, ...], meaning: str) -> None:
     if not isinstance(outputs, Tensor) or tuple(outputs.shape) != expected:
         found = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise ShapeError(f"{_locate(module)} must return {meaning}, here {expected}, but returns {found}")
-
-
-def _locate(module: nn.Module) -> str:
-    return f"{type(module).__name__} ({inspect.getsourcefile(type(module))})"
+        raise ShapeError(f"{locate(module)} must return {meaning}, here {expected}, but returns {found}")

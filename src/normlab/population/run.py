@@ -112,7 +112,7 @@ def fit_together(sessions: Sequence[Session], stop: StopRequest) -> None:
         return
     cadence = Cadence()
     first = sessions[0]
-    for steps in chunks(first.module.steps_done, first.run.settings["steps"], first.observer.is_due):
+    for steps in chunks(first.module.steps_done, first.run.settings["steps"], first.parts.is_due):
         stack.train(steps)
         for session in sessions:
             # One that diverged earlier has ended; one that just did is observed like the others.

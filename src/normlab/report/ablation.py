@@ -18,6 +18,7 @@ SIGNIFICANCE_LEVEL = 0.05
 class Cell:
     """One metric of one variant. Parts that the runs do not give are None."""
 
+    higher_is_better: bool = True
     summary: Summary | None = None
     comparison: Comparison | None = None
     p: float = math.nan
@@ -106,7 +107,7 @@ class Ablation:
 
     def rank(self, metric: str) -> list[Variant]:
         """Return the variants with a value of the metric, the best mean first."""
-        sign = -1 if higher_is_better(metric) else 1
+        sign = -1 if self.results.higher_is_better(metric) else 1
         means = [
             (sign * cell.summary.mean, place)
             for place, variant in enumerate(self.variants)
@@ -122,8 +123,3 @@ class Ablation:
         baseline = [variant for variant in ranked if variant.is_baseline][:1]
         kept = list(dict.fromkeys(id(variant) for variant in [*baseline, *ranked]))[:limit]
         return [variant for variant in self.variants if id(variant) in set(kept)]
-
-
-def higher_is_better(metric: str) -> bool:
-    """Whether larger values of a metric are better: false for losses, errors and perplexities."""
-    return not any(word in metric.lower() for word in ("loss", "error", "perplexity"))

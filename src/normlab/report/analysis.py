@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from normlab.report.ablation import Ablation, Cell, Variant, higher_is_better
+from normlab.report.ablation import Ablation, Cell, Variant
 from normlab.report.formatting import format_statuses
 from normlab.report.headline import summarize_outcome
 from normlab.report.load import Results, Run
@@ -52,7 +52,7 @@ def analyse(results: Results, options: Options | None = None) -> Ablation:
     ]
     metrics = _sort_metrics(results.details, options.metric, settings.get("metric"))
     metric = metrics[0] if metrics else options.metric or "val/accuracy"
-    notes += _summarize(variants, metrics, results.curves)
+    notes += _summarize(variants, metrics, results)
     notes += compare(variants, metrics, baseline)
     for variant in variants:
         threshold = _get_settings(variant.runs).get("threshold") if options.threshold is None else options.threshold
@@ -107,21 +107,21 @@ def _sort_metrics(runs: Sequence[Run], option: str | None, default: str | None) 
     return sorted(names, key=lambda name: (name != main, not name.endswith("accuracy")))
 
 
-def _summarize(variants: Sequence[Variant], metrics: Sequence[str], curves: pd.DataFrame) -> list[str]:
+def _summarize(variants: Sequence[Variant], metrics: Sequence[str], results: Results) -> list[str]:
     """Fill in summaries, areas and reproductions of all cells; return notes on missing values."""
     notes = []
-    areas = _compute_areas(curves[curves["name"].isin(metrics)])
+    areas = _compute_areas(results.curves[results.curves["name"].isin(metrics)])
     for variant in variants:
         finished, total = len(variant.finished), len(variant.runs)
         for metric in metrics:
-            cell = variant.cells[metric] = Cell()
+            cell = variant.cells[metric] = Cell(results.higher_is_better(metric))
             values = list(variant.values(metric).values())
             if values:
-                cell.summary = summarize(values, higher_is_better(metric))
+                cell.summary = summarize(values, cell.higher_is_better)
                 cell.reproduction = _compare_with_published(variant, metric, values)
             heights = [areas[run.id, metric] for run in variant.finished if (run.id, metric) in areas]
             if heights:
-                cell.area = summarize(heights, higher_is_better(metric))
+                cell.area = summarize(heights, cell.higher_is_better)
             if len(values) < finished:
                 missing = _count_runs(finished - len(values))
                 notes.append(
@@ -176,7 +176,7 @@ def _apply_threshold(variant: Variant, metric: str, curves: pd.DataFrame) -> Non
     """
     assert variant.threshold is not None
     variant.judged_by = metric
-    sign = 1 if higher_is_better(metric) else -1
+    sign = 1 if variant.cells[metric].higher_is_better else -1
     threshold = sign * variant.threshold
     variant.successes = sum(sign * value >= threshold for value in variant.values(metric).values())
     rows = curves[(curves["variant"] == variant.name) & (curves["name"] == metric)]

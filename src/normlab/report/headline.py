@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from normlab.report.ablation import Variant, higher_is_better
+from normlab.report.ablation import Variant
 from normlab.report.statistics import Summary
 
 
@@ -16,8 +16,8 @@ def summarize_outcome(variants: Sequence[Variant], metric: str) -> str:
     }
     if not summaries:
         return "No run has finished yet." if variants else "There are no runs."
-    better = max if higher_is_better(metric) else min
     finished = [variant for variant in variants if variant.name in summaries]
+    better = max if finished[0].cells[metric].higher_is_better else min
     best = better(finished, key=lambda variant: summaries[variant.name].mean)
     text = f"{best.name} has the best {metric}: {_describe_mean(summaries[best.name])}"
     compared = [variant for variant in finished if variant.against in summaries]

@@ -75,6 +75,15 @@ class Results:
         return self.restore(Path(str(self.runs.loc[run_id, "path"])))
 
     @cached_property
+    def metrics_info(self) -> dict[str, dict[str, Any]]:
+        """Direction and bounds of each metric, as the records of the runs say."""
+        return {name: info for run in self.details for name, info in run.record.metrics_info.items()}
+
+    def higher_is_better(self, metric: str) -> bool:
+        """Whether larger values of a metric are better."""
+        return bool(self.metrics_info.get(metric, {}).get("better") != "lower")
+
+    @cached_property
     def observed(self) -> pd.DataFrame:
         """The curves without metrics that no run observed at more than one step."""
         points = self.curves.groupby(["name", "run_id"], observed=True)["step"].nunique()
@@ -160,7 +169,7 @@ def _check(directory: RunDirectory, record: Record, config: Mapping[str, Any]) -
         identify(config)
     except (AttributeError, TypeError):
         raise ValueError(f"{directory.config} is not the config of a run") from None
-    groups = (record.choices, record.metrics, record.environment, record.published)
+    groups = (record.choices, record.metrics, record.environment, record.published, *record.metrics_info.values())
     sound = all(isinstance(group, dict) for group in groups)
     sound = sound and all(isinstance(text, str) for text in (record.experiment, record.status))
     if not sound or not all(isinstance(n, int | float) for n in (record.seed, record.steps, *record.metrics.values())):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from normlab.report.ablation import SIGNIFICANCE_LEVEL, Cell, Variant, higher_is_better
+from normlab.report.ablation import SIGNIFICANCE_LEVEL, Cell, Variant
 from normlab.report.comparison import (
     adjust_by_holm,
     compare_pairs,
@@ -35,14 +35,14 @@ def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mappi
         for metric in metrics:
             mine, other = variant.values(metric), rival.values(metric)
             shared = sorted(mine.keys() & other.keys())
-            cell, better = variant.cells[metric], higher_is_better(metric)
+            cell = variant.cells[metric]
             if len(shared) > 1:
                 pairs = np.array([[mine[seed], other[seed]] for seed in shared])
-                cell.comparison = compare_pairs(pairs[:, 0], pairs[:, 1], better)
+                cell.comparison = compare_pairs(pairs[:, 0], pairs[:, 1], cell.higher_is_better)
                 compared.append((cell, pairs[:, 0] - pairs[:, 1]))
             elif mine and other:
                 sides = list(mine.values()), list(other.values())
-                cell.comparison = compare_unpaired(*sides, better)
+                cell.comparison = compare_unpaired(*sides, cell.higher_is_better)
                 compared.append((cell, compute_unpaired_p(*sides)))
         if ours and theirs and ours != theirs:
             how = "did not finish with the same seeds: they are compared over the {} seeds they share."

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-WITHOUT_EFFECT = ("output_root", "force", "data.root", "published", "report", "by_normalizer")
+WITHOUT_EFFECT = ("output_root", "force", "data.root", "published", "report", "by_normalizer", "observe.histograms")
 """Keys that cannot change a result: runs that differ in these alone are the same run.
 
 `by_normalizer` counts through the keys that interpolate it, which hold the resolved value.

@@ -37,6 +37,8 @@ class Record:
     """The step whose loss was not finite, if the run diverged."""
     error: str | None = None
     """Type, message and traceback, if the run failed."""
+    metrics_info: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Metric, of a curve or final → which values are `better`, "higher" or "lower", and its bounds `low` and `high`."""
     version: int = RECORD_VERSION
     """Of the layout of this record and its directory."""
 

@@ -32,9 +32,9 @@ def check(runs: Sequence[Run]) -> None:
 
     for _, alike in groupby(sorted(variants.values(), key=key_of_data), key_of_data):
         first, *others = alike
-        data = build(first, load=try_data, try_network=False).data
+        data = build(first, load=try_data, trial=False).data
         for settings in others:
-            build(settings, load=lambda *_, data=data: data, try_network=False)
+            build(settings, load=lambda *_, data=data: data, trial=False)
 
 
 def report(runs: Sequence[Run]) -> None:

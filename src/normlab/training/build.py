@@ -13,17 +13,18 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import nn
 
-from normlab.config.checks import select_observations
 from normlab.config.targets import bind, call
 from normlab.data import BatchStream, DataError, Split, Splits
 from normlab.errors import ConfigurationError
-from normlab.measurements.schedule import Schedule, parse_schedules
+from normlab.measurements import Metric, State
 from normlab.models import initialize
 from normlab.models.dry_run import dry_run, has_lazy_tensors
 from normlab.normalizers import bind_features, synchronize
 from normlab.processes.memory import keep_freed_memory
 from normlab.training.data import Data, LoadData, load_data
 from normlab.training.module import TrainingModule
+from normlab.training.observations import Evaluations, Observations, build_evaluations, build_observations
+from normlab.training.trial import try_measurements, try_objective
 
 log = logging.getLogger(__name__)
 
@@ -36,20 +37,46 @@ class Parts:
     data: Data
     module: TrainingModule
     test_batches: BatchStream
-    schedules: dict[str, Schedule]
+    observations: Observations
+    evaluations: Evaluations
     callbacks: list[pl.Callback]
 
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """Direction and bounds of all that the measurements declare."""
+        observed = [measurement for _, measurement in self.observations.values()]
+        return {
+            name: metric
+            for measurement in [*observed, *self.evaluations.values()]
+            for name, metric in measurement.metrics.items()
+        }
 
-def build(
-    settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = load_data, try_network: bool = True
-) -> Parts:
+    def is_due(self, step: int) -> bool:
+        """Return whether anything is observed after this step."""
+        return any(schedule.is_due(step) for schedule, _ in self.observations.values())
+
+    def describe(self, module: TrainingModule, count: int = 0) -> State:
+        """Return what can be measured of a module of this run after its latest step."""
+        return State(
+            module.network,
+            module.objective,
+            self.data.splits,
+            self.data.preprocess,
+            module.batches,
+            self.test_batches,
+            module.steps_done,
+            count,
+        )
+
+
+def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = load_data, trial: bool = True) -> Parts:
     """Build all that a run needs and write nothing, so that a mistake shows before the run leaves a trace.
 
     Args:
         settings: the resolved config.
         local_rank: this process's number among those of the run on this machine.
         load: `load_data`, `try_data`, or what returns the data of another run with the same ones.
-        try_network: pass two examples through the network, which runs code that may end this process.
+        trial: try network, objective and measurements on two examples, which runs code that may end this process.
 
     Raises:
         ConfigurationError: on a mistake in config or data.
@@ -64,27 +91,32 @@ def build(
         splits, preprocess = data.splits, data.preprocess
         size, steps, seed = settings["batch_size"], settings["steps"], settings["seed"]
         module = TrainingModule(
-            build_network(settings, splits, try_network).to(device),
+            build_network(settings, splits, trial).to(device),
             bind(settings, "objective"),
             bind(settings, "optimizer"),
             BatchStream(splits.train, preprocess, size, steps, seed),
             accelerator["precision"],
             accelerator["cuda_graph"],
         )
+        observations, evaluations = build_observations(settings, splits.task), build_evaluations(settings, splits.task)
+        if trial:
+            try_objective(module.objective, splits)
+            try_measurements(observations, evaluations, module, splits, preprocess)
         test_size = min(size, len(splits.test.targets))
         return Parts(
             device=device,
             data=data,
             module=module,
             test_batches=BatchStream(splits.test, preprocess, test_size, steps, seed, name="test"),
-            schedules=parse_schedules(select_observations(settings)),
+            observations=observations,
+            evaluations=evaluations,
             callbacks=[instantiate(callback) for callback in settings["callbacks"].values()],
         )
     except (ValueError, TypeError, DataError, InstantiationException) as error:
         raise ConfigurationError(str(error)) from error
 
 
-def build_network(settings: Mapping[str, Any], splits: Splits, try_network: bool = True) -> nn.Module:
+def build_network(settings: Mapping[str, Any], splits: Splits, trial: bool = True) -> nn.Module:
     """Build the network for some data with its starting weights. Raises ConfigurationError and ValueError."""
     network: nn.Module = call(
         settings,
@@ -92,7 +124,7 @@ def build_network(settings: Mapping[str, Any], splits: Splits, try_network: bool
         **splits.task.describe(*splits.train),
         normalizer=bind_features(bind(settings, "normalizer")),
     )
-    if try_network:
+    if trial:
         few = Split(*(part[:2].cpu() for part in splits.train))
         classes = splits.task.count_classes(*splits.train)
         dry_run(network, splits.task.prepare(few.inputs), (*few.targets.shape, classes))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.data.batches import BatchStream
-from normlab.measurements.scores import Objective
+from normlab.measurements.contract import Objective
 from normlab.training.cuda_graph import GraphedStep
 from normlab.training.data_parallel.gradients import DataParallel
 

@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -10,8 +10,6 @@ from omegaconf import OmegaConf
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
-from normlab.data import Split
-from normlab.measurements.scores import iterate_split, score
 from normlab.models.layers import named_normalizers
 from normlab.normalizers import get_statistics_batch
 from normlab.runs.identity import identify
@@ -22,7 +20,7 @@ from normlab.training.checkpoints import Checkpoints, latest, restore
 from normlab.training.environment import describe_environment
 from normlab.training.loggers import CsvLogger, RunTensorBoardLogger, collect_hyperparameters
 from normlab.training.module import TrainingModule
-from normlab.training.observers import Observer, log_score
+from normlab.training.observations import Observer, measure, send
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +33,7 @@ def prepare(run: Run, parts: Parts, networks: int = 1) -> Record:
     if networks > 1:
         record.environment["trained_together"] = networks
     record.statistics_batch = get_statistics_batch(parts.module.network, run.settings["batch_size"], processes)
+    record.metrics_info = {name: asdict(metric) for name, metric in parts.metrics.items()}
     run.directory.checkpoint.parent.mkdir(exist_ok=True)
     OmegaConf.save(OmegaConf.create(dict(run.settings)), run.directory.config)
     np.savez_compressed(run.directory.inputs, allow_pickle=False, **parts.data.samples)
@@ -73,7 +72,7 @@ class Session:
             record: to complete.
             networks: trained at once in this process.
         """
-        module, data, seconds, size = parts.module, parts.data, 0.0, 0
+        module, seconds, size = parts.module, 0.0, 0
         _warn_of_partial_statistics(run, module.network, record)
         checkpoint = latest(run.directory)
         if checkpoint is not None:
@@ -87,7 +86,7 @@ class Session:
         )
         tensorboard.start_session()
         table = CsvLogger(run.directory.metrics, size)
-        observer = Observer(parts.schedules, data.splits, data.preprocess, parts.test_batches)
+        observer = Observer(parts.observations, parts.describe)
         return cls(run, parts, record, module, observer, checkpoints, table, tensorboard)
 
     @property
@@ -105,7 +104,7 @@ class Session:
         elif module.steps_done < self.run.settings["steps"]:
             record.status = "interrupted"
         else:
-            record.metrics = self._measure_final_metrics()
+            self._evaluate()
             record.status = "finished"
         self.close()
         self.run.directory.write(record)
@@ -117,28 +116,17 @@ class Session:
         self.tensorboard.end_session()
         self.table.close()
 
-    def _measure_final_metrics(self) -> dict[str, float]:
-        """Score whole splits, and the first test images one at a time, after the last step."""
-        module, data, schedules = self.module, self.parts.data, self.parts.schedules
-        step = module.steps_done
-        evaluate = self.run.settings["evaluate"]
-        metrics: dict[str, float] = {}
-        for name in evaluate["splits"]:
-            batches = iterate_split(getattr(data.splits, name), data.preprocess)
-            result = score(module.network, module.objective, data.splits.task, batches)
-            metrics |= {f"{name}/{measure}": value for measure, value in result.items()}
-            if name not in schedules or not schedules[name].is_due(step):  # else it was observed just now
-                log_score(self.loggers, name, result, step)
-        count = evaluate["one_by_one"]
-        if count:
-            # Fails if population statistics are wrong: a single image has no batch to hide behind.
-            first = Split(*(part[:count] for part in data.splits.test))
-            batches = iterate_split(first, data.preprocess, size=1)
-            result = score(module.network, module.objective, data.splits.task, batches)
-            metrics["test/one_by_one_accuracy"] = result["accuracy"]
-            for logger in self.loggers:
-                logger.log_metrics({"test/one_by_one_accuracy": result["accuracy"]}, step)
-        return metrics
+    def _evaluate(self) -> None:
+        """Take the measurements after the last step, and write their numbers into the record."""
+        step = self.module.steps_done
+        state = self.parts.describe(self.module)
+        due = [measurement for schedule, measurement in self.parts.observations.values() if schedule.is_due(step)]
+        observed = {name for measurement in due for name in measurement.metrics}
+        for key, measurement in self.parts.evaluations.items():
+            values = measure(f"evaluate.{key}", measurement, state)
+            self.record.metrics |= {name: float(values[name]) for name in values if name in measurement.metrics}
+            new = {name: value for name, value in values.items() if name not in observed}
+            send(self.loggers, measurement, new, step)
 
 
 def describe_outcome(record: Record) -> str:

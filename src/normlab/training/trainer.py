@@ -3,7 +3,6 @@
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.loggers import Logger
 from tqdm import tqdm
 
-from normlab.measurements.schedule import is_any_due
 from normlab.processes.stopping import StopRequest
 from normlab.training.build import Parts
 from normlab.training.module import TrainingModule, chunks
@@ -62,7 +60,7 @@ def fit(
         "plugins": [LightningEnvironment()],
     }
     trainer = pl.Trainer(**{**arguments, **settings["trainer"]})
-    trainer.fit(module, chunks(module.steps_done, settings["steps"], partial(is_any_due, parts.schedules)))
+    trainer.fit(module, chunks(module.steps_done, settings["steps"], parts.is_due))
     module.to(device)  # Lightning leaves a network on the CPU after fitting
 
 

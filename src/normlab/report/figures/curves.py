@@ -54,7 +54,9 @@ def draw_curves(ablation: Ablation, selection: Selection) -> Iterator[drawing.Dr
     by_metric = {str(name): group for name, group in rows.groupby("name", observed=True, sort=False)}
     for metric in dict.fromkeys([*ablation.metrics, *by_metric]):
         if metric in by_metric:
-            yield _draw(metric, list(_collect(by_metric[metric], metric, selection)), selection)
+            info = ablation.results.metrics_info.get(metric, {})
+            is_loss = info.get("better") == "lower" and info.get("high") is None
+            yield _draw(metric, list(_collect(by_metric[metric], metric, selection)), selection, is_loss)
 
 
 def _collect(rows: pd.DataFrame, metric: str, selection: Selection) -> Iterator[Curve]:
@@ -90,10 +92,10 @@ def average_pointwise(points: Values) -> tuple[Values, Values, Values]:
     return distinct[kept], mean[kept], half[kept]
 
 
-def _draw(metric: str, curves: Sequence[Curve], selection: Selection) -> drawing.Drawing:
+def _draw(metric: str, curves: Sequence[Curve], selection: Selection, is_loss: bool) -> drawing.Drawing:
     figure = drawing.create_canvas(drawing.SINGLE, 2.05)
     axes = figure.subplots()
-    low, high, is_logarithmic = _compute_limits(metric, curves)
+    low, high, is_logarithmic = _compute_limits(curves, is_loss)
     if is_logarithmic:
         axes.set_yscale("log")
         drawing.set_log_ticks(axes.yaxis, low, high)
@@ -128,7 +130,7 @@ def _draw(metric: str, curves: Sequence[Curve], selection: Selection) -> drawing
     )
 
 
-def _compute_limits(metric: str, curves: Sequence[Curve]) -> tuple[float, float, bool]:
+def _compute_limits(curves: Sequence[Curve], is_loss: bool) -> tuple[float, float, bool]:
     """Return the limits of the value axis, and whether it is logarithmic.
 
     Diverged runs may leave the frame, since their last values would flatten all other curves.
@@ -137,9 +139,7 @@ def _compute_limits(metric: str, curves: Sequence[Curve]) -> tuple[float, float,
     settled = [line for curve in curves for line in curve.settled] or lines
     published = [curve.published for curve in curves]
     every, steady = (np.concatenate([*group, *published])[:, 1] for group in (lines, settled))
-    is_logarithmic = (
-        "loss" in metric.lower() and every.min() > drawing.SMALLEST and every.max() > LOG_RATIO * every.min()
-    )
+    is_logarithmic = is_loss and every.min() > drawing.SMALLEST and every.max() > LOG_RATIO * every.min()
     if is_logarithmic:
         every, steady = np.log10(every), np.log10(steady)
     span = steady.max() - steady.min() or max(abs(steady.max()) * 0.1, 1e-3)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from normlab.report.ablation import Ablation, higher_is_better
+from normlab.report.ablation import Ablation
 from normlab.report.figures import drawing
 from normlab.report.figures.selection import get_summary
 from normlab.report.variants import parse_number
@@ -39,7 +39,7 @@ def draw_heatmap(ablation: Ablation) -> Iterator[drawing.Drawing]:
     )
     means, n = _create_grids(ablation, rows, columns)
     if min(means.shape) > 1 and np.isfinite(means).any():
-        yield _draw(ablation.metric, rows, columns, means, n)
+        yield _draw(ablation, rows, columns, means, n)
 
 
 def _collect_values(ablation: Ablation, name: str) -> Factor:
@@ -64,11 +64,12 @@ def _create_grids(ablation: Ablation, rows: Factor, columns: Factor) -> tuple[Gr
     return means, n
 
 
-def _draw(metric: str, rows: Factor, columns: Factor, means: Grid, n: Grid) -> drawing.Drawing:
+def _draw(ablation: Ablation, rows: Factor, columns: Factor, means: Grid, n: Grid) -> drawing.Drawing:
+    metric, bright_is_high = ablation.metric, ablation.results.higher_is_better(ablation.metric)
     width = drawing.SINGLE if len(columns.values) <= 4 else drawing.DOUBLE
     figure = drawing.create_canvas(width, min(8.5, 0.75 + max(0.3 * len(rows.values), 0.9)))
     axes = figure.subplots()
-    colours = "cividis" if higher_is_better(metric) else "cividis_r"  # bright is good
+    colours = "cividis" if bright_is_high else "cividis_r"  # bright is good
     low, high = float(np.nanmin(means)), float(np.nanmax(means))
     if low == high:
         low, high = low - 0.5, high + 0.5
@@ -76,7 +77,7 @@ def _draw(metric: str, rows: Factor, columns: Factor, means: Grid, n: Grid) -> d
     axes.patch.set(fc="white", ec="#999999", hatch="/////", linewidth=0)  # shows through cells without a mean
     usual = Counter(n[n > 0].astype(int).tolist()).most_common(1)[0][0]
     if len(columns.values) <= MAX_NUMBERS:
-        _write_numbers(axes, means, n, usual, middle=(low + high) / 2, bright_is_high=higher_is_better(metric))
+        _write_numbers(axes, means, n, usual, middle=(low + high) / 2, bright_is_high=bright_is_high)
     _label_axes(axes, rows, columns, width)
     label = drawing.wrap_name(metric, figure.get_figheight() - 0.4)
     figure.colorbar(image, ax=axes, pad=0.02, aspect=25, label=label).outline.set_linewidth(0.6)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from normlab.report.ablation import Ablation, Variant, higher_is_better
+from normlab.report.ablation import Ablation, Variant
 from normlab.report.figures import drawing
 from normlab.report.figures.selection import MAX_VARIANTS, get_summary, shorten_names
 from normlab.report.statistics import Summary
@@ -30,7 +30,8 @@ def draw_sensitivity(ablation: Ablation) -> Iterator[drawing.Drawing]:
         if len(numbers) == len(parsed) and len(set(numbers.values())) >= MIN_VALUES:
             lines = _collect_lines(ablation, factor, numbers)
             if lines:
-                yield _draw(ablation.metric, factor, lines)
+                best = _select_best(lines, ablation.results.higher_is_better(ablation.metric))
+                yield _draw(ablation.metric, factor, lines, best)
 
 
 def _collect_lines(ablation: Ablation, factor: str, numbers: Mapping[str, float]) -> list[Line]:
@@ -48,8 +49,7 @@ def _collect_lines(ablation: Ablation, factor: str, numbers: Mapping[str, float]
     return lines
 
 
-def _draw(metric: str, factor: str, every: list[Line]) -> drawing.Drawing:
-    lines = _select_best(every, higher_is_better(metric))
+def _draw(metric: str, factor: str, every: list[Line], lines: list[Line]) -> drawing.Drawing:
     figure = drawing.create_canvas(drawing.SINGLE, 2.05)
     axes = figure.subplots()
     styles = drawing.assign_styles([line.is_baseline for line in lines])

@@ -1,0 +1,68 @@
+"""A trial of a run's objective and measurements on two examples, before anything is written."""
+
+import copy
+import logging
+
+import torch
+from pytorch_lightning.utilities.seed import isolate_rng
+from torch import Tensor
+
+from normlab.contracts import locate
+from normlab.data import BatchStream, Split, Splits
+from normlab.data.preprocessing import Preprocess
+from normlab.measurements import State
+from normlab.measurements.contract import Objective, check_values
+from normlab.training.module import TrainingModule
+from normlab.training.observations import Evaluations, Observations
+
+log = logging.getLogger(__name__)
+
+
+def try_objective(objective: Objective, splits: Splits) -> None:
+    """Compute the loss of zero logits. Raises ValueError, naming function and file, if that is no scalar."""
+    targets = splits.train.targets[:2]
+    logits = torch.zeros(*targets.shape, splits.task.count_classes(*splits.train), device=targets.device)
+    shapes = f"logits {tuple(logits.shape)} and targets {tuple(targets.shape)}"
+    wanted = f"{locate(getattr(objective, 'func', objective))} must return the mean loss of {shapes}, a scalar"
+    try:
+        loss = objective(logits, targets)
+    except Exception as error:
+        raise ValueError(f"objective: {wanted}, but raises {type(error).__name__}: {error}") from error
+    if not isinstance(loss, Tensor) or loss.ndim > 0:
+        found = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise ValueError(f"objective: {wanted}, but returns {found}")
+
+
+def try_measurements(
+    observations: Observations, evaluations: Evaluations, module: TrainingModule, splits: Splits, preprocess: Preprocess
+) -> None:
+    """Take the measurements of a user's own on two examples of each split, to find values of a wrong kind.
+
+    One that raises is left to training: it may need more examples. Raises ValueError, naming class and file.
+    """
+    keys = {f"observe.{name}": measurement for name, (_, measurement) in observations.items()}
+    keys |= {f"evaluate.{name}": measurement for name, measurement in evaluations.items()}
+    own = {key: it for key, it in keys.items() if not type(it).__module__.startswith("normlab.")}
+    if not own:
+        return
+    train, val, test = (Split(*(part[:2] for part in split)) for split in (splits.train, splits.val, splits.test))
+    batches, test_batches = (BatchStream(split, preprocess, len(split.targets), 1, seed=0) for split in (train, test))
+    few = Splits(train, val, test, splits.task)
+    network = copy.deepcopy(module.network)
+    state = State(network, module.objective, few, preprocess, batches, test_batches, step=1)
+    for key, measurement in own.items():
+        try:
+            with isolate_rng():
+                values = measurement.measure(state)
+        except Exception as error:
+            log.debug("%s on two examples: %s", key, error)
+            continue
+        try:
+            names = {name for name, value in check_values(values).items() if not isinstance(value, Tensor)}
+        except TypeError as error:
+            raise ValueError(f"{key}: {locate(measurement)}: {error}") from error
+        if key.startswith("evaluate") and (undeclared := sorted(names - measurement.metrics.keys())):
+            raise ValueError(
+                f"{key}: {locate(measurement)} measures {', '.join(undeclared)}, whose direction a final metric needs:"
+                " add it to `metrics`"
+            )
