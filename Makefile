@@ -8,8 +8,8 @@ demo: .venv/installed
 	$(RUN)/normlab experiment=demo
 
 test: .venv/installed
-	$(RUN)/ruff check src tests benchmarks
-	$(RUN)/ruff format --check src tests benchmarks
+	$(RUN)/ruff check src tests benchmarks docs
+	$(RUN)/ruff format --check src tests benchmarks docs
 	$(RUN)/mypy
 	$(RUN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 12
 

@@ -24,11 +24,10 @@ from normlab.report.figures.curves import draw_curves
 from normlab.report.figures.drawing import GREYS, Drawing, Figure, assign_styles, save, use_style
 from normlab.report.figures.finals import draw_finals
 from normlab.report.figures.heatmap import draw_heatmap
-from normlab.report.figures.layers import read_observations
 from normlab.report.figures.normalizer_inputs import draw_normalizer_inputs
 from normlab.report.figures.preprocessing import draw_preprocessing
 from normlab.report.figures.running_statistics import draw_running_statistics
-from normlab.report.figures.selection import select
+from normlab.report.figures.selection import Selection, select
 from normlab.report.figures.sensitivity import draw_sensitivity
 from normlab.report.load import Results, load
 from normlab.report.statistics import summarize
@@ -201,7 +200,7 @@ def test_names_are_literal_and_no_text_leaves_the_page(tmp_path: Path) -> None:
     )
     for ablation in (odd, long):
         selection = select(ablation)
-        inputs = draw_normalizer_inputs(read_observations(selection), selection)
+        inputs = draw_normalizer_inputs(ablation, selection)
         for canvas, figure in [next(draw_curves(ablation, selection)), next(draw_finals(ablation, selection)), *inputs]:
             save(canvas, tmp_path, "literal" if ablation is odd and "curves" in figure.name else "other")
             extent = canvas.get_tightbbox()
@@ -350,7 +349,7 @@ def test_final_values_and_factors_too_large_to_draw_are_left_out(tmp_path: Path)
 
 def test_two_factors_make_a_heatmap_with_numbers_in_order_and_empty_cells_hatched(tmp_path: Path) -> None:
     ablation = grid_of(tmp_path / "x", {"none": 3, "batch": 3, "layer": 2}, [1.5, 0.1, 0.02], without=("batch", 1.5))
-    canvas, figure = next(draw_heatmap(ablation))
+    canvas, figure = next(draw_heatmap(ablation, select(ablation)))
     axes = canvas.axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.02", "0.1", "1.5"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("optimizer.lr", "normalizer")
@@ -363,13 +362,13 @@ def test_two_factors_make_a_heatmap_with_numbers_in_order_and_empty_cells_hatche
 
 
 def test_one_factor_makes_no_heatmap(made: Ablation) -> None:
-    assert list(draw_heatmap(made)) == []
-    assert list(draw_sensitivity(made)) == []
+    assert list(draw_heatmap(made, select(made))) == []
+    assert list(draw_sensitivity(made, select(made))) == []
 
 
 def test_a_numeric_factor_makes_a_line_for_each_combination_of_the_others(tmp_path: Path) -> None:
     ablation = grid_of(tmp_path / "x", {"none": 2, "batch": 2}, [0.3, 0.1, 0.03])
-    (canvas, figure), *others = draw_sensitivity(ablation)
+    (canvas, figure), *others = draw_sensitivity(ablation, select(ablation))
     assert not others
     assert figure.name == "sensitivity_optimizer.lr"
     assert canvas.axes[0].get_xscale() == "log"
@@ -378,7 +377,8 @@ def test_a_numeric_factor_makes_a_line_for_each_combination_of_the_others(tmp_pa
 
 
 def test_two_values_make_no_line(tmp_path: Path) -> None:
-    assert list(draw_sensitivity(grid_of(tmp_path / "x", {"none": 1, "batch": 1}, [0.1, 0.2]))) == []
+    ablation = grid_of(tmp_path / "x", {"none": 1, "batch": 1}, [0.1, 0.2])
+    assert list(draw_sensitivity(ablation, select(ablation))) == []
 
 
 def test_preprocessing_has_a_row_for_each_choice_whose_inputs_can_be_read(tmp_path: Path) -> None:
@@ -391,7 +391,8 @@ def test_preprocessing_has_a_row_for_each_choice_whose_inputs_can_be_read(tmp_pa
         np.savez(path / "inputs.npz", **arrays)
         if name == "cut":
             (path / "inputs.npz").write_bytes((path / "inputs.npz").read_bytes()[:100])
-    canvas, figure = next(draw_preprocessing(analyse(load(tmp_path / "x"))))
+    ablation = analyse(load(tmp_path / "x"))
+    canvas, figure = next(draw_preprocessing(ablation, select(ablation)))
     assert [axes.get_ylabel() for axes in canvas.axes[::4]] == ["unit", "zca"]
     assert figure.title == "Inputs before and after preprocessing: unit, zca"
     assert all(axes.get_aspect() == 1 for axes in canvas.axes)
@@ -404,7 +405,7 @@ def test_normalizer_inputs_are_of_one_seed_that_all_variants_finished(tmp_path: 
             make_run(tmp_path / "x", name, seed, curves=rows)
     ablation = analyse(load(tmp_path / "x"))
     selection = select(ablation)
-    canvas, figure = next(draw_normalizer_inputs(read_observations(selection), selection))
+    canvas, figure = next(draw_normalizer_inputs(ablation, selection))
     assert "seed 2," in figure.caption
     assert [axes.get_ylabel() for axes in canvas.axes[::2]] == ["c.0", "c.4", "c.7", "c.11"]
     assert [axes.get_title() for axes in canvas.axes[:2]] == ["none", "batch"]
@@ -412,11 +413,30 @@ def test_normalizer_inputs_are_of_one_seed_that_all_variants_finished(tmp_path: 
 
 def test_running_statistics_leave_out_variants_that_keep_none(made: Ablation) -> None:
     selection = select(made)
-    canvas, figure = next(draw_running_statistics(read_observations(selection), selection))
+    canvas, figure = next(draw_running_statistics(made, selection))
     assert [axes.get_title() for axes in canvas.axes] == ["batch", "tf_nn", "", ""]
     assert [axes.get_yscale() for axes in canvas.axes] == ["log", "log", "linear", "linear"]
     assert {"dense.0", "dense.1", "steps"} <= set(texts(canvas))
     assert "1,000 training images" in figure.caption
+
+
+def draw_nothing_new(ablation: Ablation, selection: Selection) -> Iterator[Drawing]:
+    yield from draw_heatmap(ablation, selection)
+    canvas = Canvas(figsize=(3, 1))
+    yield canvas, Figure("mine", "Mine", f"Of {len(selection.variants)} variants.", "nothing")
+    raise KeyError("no such layer")
+
+
+def test_an_experiments_own_figures_follow_ours_and_one_that_fails_is_noted(tmp_path: Path) -> None:
+    names = [f"{__name__}.draw_nothing_new", "no.such.draw"]
+    make_run(tmp_path / "x", curves={}, metrics={"a": 0.5}, report={"figures": names})
+    ablation = analyse(load(tmp_path / "x"))
+    assert [figure.name for figure in draw(ablation, tmp_path / "out")] == ["final_a", "mine"]
+    assert (tmp_path / "out" / "mine.png").exists()
+    assert ablation.notes[-2:] == [
+        f"The figure {names[0]} is left out: KeyError: 'no such layer'",
+        "The figure no.such.draw is left out: ModuleNotFoundError: No module named 'no'",
+    ]
 
 
 def test_figures_need_neither_torch_nor_pyplot() -> None:

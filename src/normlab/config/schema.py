@@ -28,6 +28,7 @@ class Report:
     source: str = ""  # origin of its setup and published figures
     baseline: str | None = None  # variant to compare with: a normalizer or KEY=VALUE; null: none
     metric: str | None = None  # final metric to compare; null: val/accuracy
+    figures: list[str] = field(default_factory=list)  # further figures: dotted names of functions, as in `FIGURES`
     threshold: float | None = None  # value of the metric from which a run counts as a success
 
 

@@ -17,7 +17,7 @@ class Histograms:
     def measure(self, state: State) -> dict[str, Tensor]:
         # One group of tags, which TensorBoard sorts behind the curves.
         return {
-            f"variables/{block}/{name}": values
+            f"variables/{block}/{name}": values.flatten()
             for block, normalizer in named_normalizers(state.network)
             for name, values in normalizer.state_dict().items()
             if isinstance(values, Tensor) and values.is_floating_point()

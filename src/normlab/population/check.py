@@ -57,11 +57,15 @@ def summarize_error(error: BaseException) -> str:
 
 def _copy_in_float64(member: TrainingModule) -> TrainingModule:
     batches = copy.copy(member.batches)
-    batches.preprocess = lambda inputs: member.batches.preprocess(inputs).double()
+    batches.preprocess = lambda inputs: _to_float64(member.batches.preprocess(inputs))
     copied = _copy(member, batches)
     copied.network.double()
     copied.autocast_type = None
     return copied
+
+
+def _to_float64(inputs: torch.Tensor) -> torch.Tensor:
+    return inputs.double() if inputs.is_floating_point() else inputs  # tokens stay integers
 
 
 def _copy(member: TrainingModule, batches: BatchStream) -> TrainingModule:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from normlab.report.ablation import Ablation
 from normlab.report.figures import drawing
-from normlab.report.figures.selection import get_summary
+from normlab.report.figures.selection import Selection, get_summary
 from normlab.report.variants import parse_number
 
 MAX_NUMBERS = 12
@@ -28,7 +28,7 @@ class Factor(NamedTuple):
     is_numeric: bool
 
 
-def draw_heatmap(ablation: Ablation) -> Iterator[drawing.Drawing]:
+def draw_heatmap(ablation: Ablation, selection: Selection) -> Iterator[drawing.Drawing]:
     """Draw the metric over both factors, if exactly two vary."""
     if len(ablation.factors) != 2:
         return

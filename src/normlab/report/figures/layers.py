@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,18 +34,12 @@ class Observations:
         return list(dict.fromkeys(layer for layer, quantity in self.points if quantity in quantities))
 
 
-def read_observations(selection: Selection) -> list[Observations]:
-    """Read one run of each variant, the baseline first, then from best to worst."""
-    return [
+def select_columns(quantities: Sequence[str], selection: Selection) -> list[Observations]:
+    """Read one run of each of the best few variants with any of these quantities, in the order of all figures."""
+    runs = (
         Observations(variant, run.record.seed, _read_points(run)) for variant, run in _choose_runs(selection.ranked)
-    ]
-
-
-def select_columns(
-    observations: Sequence[Observations], quantities: Sequence[str], selection: Selection
-) -> list[Observations]:
-    """Return the first few runs with any of these quantities, in the order of all figures."""
-    columns = [run for run in observations if run.list_layers(quantities)][:MAX_COLUMNS]
+    )
+    columns = islice((run for run in runs if run.list_layers(quantities)), MAX_COLUMNS)
     return sorted(columns, key=lambda run: selection.variants.index(run.variant))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from normlab.report.ablation import Ablation
 from normlab.report.figures import drawing, layers
 from normlab.report.figures.layers import Observations
 from normlab.report.figures.selection import Selection
@@ -14,9 +15,9 @@ MAX_SPAN_RATIO = 20.0
 """Ratio of spans beyond which the panels of a row do not share an axis, on which the narrowest would be a flat line."""
 
 
-def draw_normalizer_inputs(observations: Sequence[Observations], selection: Selection) -> Iterator[drawing.Drawing]:
+def draw_normalizer_inputs(ablation: Ablation, selection: Selection) -> Iterator[drawing.Drawing]:
     """Draw a column for each variant and a row for each layer."""
-    columns = layers.select_columns(observations, QUANTITIES, selection)
+    columns = layers.select_columns(QUANTITIES, selection)
     if columns:
         yield _draw(columns, layers.select_layers(columns, QUANTITIES), selection)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from normlab.report.ablation import Ablation
 from normlab.report.figures import drawing
+from normlab.report.figures.selection import Selection
 
 GAP = 1
 """Pixels between images."""
@@ -32,7 +33,7 @@ class Inputs:
     images_after: Array
 
 
-def draw_preprocessing(ablation: Ablation) -> Iterator[drawing.Drawing]:
+def draw_preprocessing(ablation: Ablation, selection: Selection) -> Iterator[drawing.Drawing]:
     """Draw a row for each preprocessing with samples from a run."""
     rows: dict[str, Inputs] = {}
     for run in (run for variant in ablation.variants for run in variant.runs):

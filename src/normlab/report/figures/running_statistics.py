@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
+from normlab.report.ablation import Ablation
 from normlab.report.figures import drawing, layers
 from normlab.report.figures.drawing import LineStyle
 from normlab.report.figures.layers import Observations
@@ -15,9 +16,9 @@ from normlab.report.figures.selection import Selection
 RATIO, OFFSET = QUANTITIES = ("variance_ratio", "mean_offset")
 
 
-def draw_running_statistics(observations: Sequence[Observations], selection: Selection) -> Iterator[drawing.Drawing]:
+def draw_running_statistics(ablation: Ablation, selection: Selection) -> Iterator[drawing.Drawing]:
     """Draw a column for each variant with running averages: variances in the upper row, means in the lower."""
-    columns = layers.select_columns(observations, QUANTITIES, selection)
+    columns = layers.select_columns(QUANTITIES, selection)
     if columns:
         yield _draw(columns, layers.select_layers(columns, QUANTITIES), selection)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from normlab.report.ablation import Ablation, Variant
 from normlab.report.figures import drawing
-from normlab.report.figures.selection import MAX_VARIANTS, get_summary, shorten_names
+from normlab.report.figures.selection import MAX_VARIANTS, Selection, get_summary, shorten_names
 from normlab.report.statistics import Summary
 from normlab.report.variants import Label, format_label, parse_number
 
@@ -22,7 +22,7 @@ class Line:
     points: list[tuple[float, Summary]]
 
 
-def draw_sensitivity(ablation: Ablation) -> Iterator[drawing.Drawing]:
+def draw_sensitivity(ablation: Ablation, selection: Selection) -> Iterator[drawing.Drawing]:
     """Draw each numeric factor with at least three values."""
     for factor in ablation.factors:
         parsed = {value: parse_number(value) for value in (variant.label[factor] for variant in ablation.variants)}

@@ -1,7 +1,8 @@
 """All figures of an ablation, in the order in which the report shows them."""
 
+import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +11,22 @@ from normlab.report.figures.curves import draw_curves
 from normlab.report.figures.drawing import Drawing, Figure, save, use_style
 from normlab.report.figures.finals import draw_finals
 from normlab.report.figures.heatmap import draw_heatmap
-from normlab.report.figures.layers import read_observations
 from normlab.report.figures.normalizer_inputs import draw_normalizer_inputs
 from normlab.report.figures.preprocessing import draw_preprocessing
 from normlab.report.figures.running_statistics import draw_running_statistics
-from normlab.report.figures.selection import select
+from normlab.report.figures.selection import Selection, select
 from normlab.report.figures.sensitivity import draw_sensitivity
+
+FIGURES: tuple[Callable[[Ablation, Selection], Iterator[Drawing]], ...] = (
+    draw_curves,
+    draw_finals,
+    draw_heatmap,
+    draw_sensitivity,
+    draw_preprocessing,
+    draw_normalizer_inputs,
+    draw_running_statistics,
+)
+"""Functions that draw nothing if their data are missing. An experiment names its own under `report.figures`."""
 
 
 def draw(ablation: Ablation, directory: Path) -> list[Figure]:
@@ -36,14 +47,14 @@ def draw(ablation: Ablation, directory: Path) -> list[Figure]:
 def _draw_all(ablation: Ablation) -> Iterator[Drawing]:
     """Draw the figures lazily, so that only one is held in memory."""
     selection = select(ablation)
-    yield from draw_curves(ablation, selection)
-    yield from draw_finals(ablation, selection)
-    yield from draw_heatmap(ablation)
-    yield from draw_sensitivity(ablation)
-    yield from draw_preprocessing(ablation)
-    observations = read_observations(selection)
-    yield from draw_normalizer_inputs(observations, selection)
-    yield from draw_running_statistics(observations, selection)
+    for function in FIGURES:
+        yield from function(ablation, selection)
+    reports = [run.config.get("report") or {} for run in ablation.results.details]
+    for name in dict.fromkeys(name for report in reports for name in report.get("figures") or ()):
+        try:
+            yield from pkgutil.resolve_name(name)(ablation, selection)
+        except Exception as error:  # of a user's own code
+            ablation.notes.append(f"The figure {name} is left out: {type(error).__name__}: {error}")
 
 
 def _create_stem(name: str, taken: set[str]) -> str:

@@ -1,0 +1,1 @@
+"""Extensions of normlab: networks that read rows of images and sequences of tokens."""
