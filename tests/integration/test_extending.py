@@ -1,4 +1,4 @@
-"""The package of `docs/extending.md`, installed from outside: one file for each extension, none of normlab's changed."""
+"""The package of `docs/extending.md`, installed from outside: one file for each extension, none of ours changed."""
 
 import csv
 import os
@@ -15,7 +15,7 @@ from .conftest import Command, curves_of, record_of, wait_for
 DOCS = Path(__file__).parents[2] / "docs"
 PACKAGE = DOCS / "extending"
 
-# Holds its process after step 20, with a checkpoint of step 10 written, unless the file that it writes is there already.
+# Holds its process after step 20, with a checkpoint of step 10 written, unless the file that it writes is there.
 HOLDS = """
 import os, pathlib, time
 from normlab.training import checkpoints

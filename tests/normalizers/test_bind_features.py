@@ -35,6 +35,14 @@ def test_the_number_of_features_reaches_the_parameter_that_means_it(settings: di
     assert repr(bind_features(bind({"normalizer": settings}, "normalizer"))(6)) == repr(expected)
 
 
+@pytest.mark.parametrize("name", ["GroupNorm1", "LayerNorm2d", "RmsNorm2d", "BatchNormAct2d"])
+def test_the_same_holds_for_timm(name: str) -> None:
+    layers = pytest.importorskip("timm.layers", reason="timm is not installed")
+    built = bind_features(bind({"normalizer": {"_target_": f"timm.layers.{name}"}}, "normalizer"))(6)
+    assert repr(built) == repr(getattr(layers, name)(6))
+    assert built(torch.randn(2, 6, 3, 3)).shape == (2, 6, 3, 3)
+
+
 def test_a_setting_that_lacks_or_is_unknown_is_named_with_its_class() -> None:
     with pytest.raises(TypeError, match=r"GroupNorm.* 'num_groups'"):
         bind_features(partial(nn.GroupNorm))(6)
