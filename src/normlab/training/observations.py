@@ -56,6 +56,7 @@ class Observer(pl.Callback):
     def __init__(self, observations: Observations, describe: Callable[[TrainingModule, int], State]) -> None:
         self.observations = observations
         self.describe = describe
+        self._left_out: set[str] = set()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
         """Observe what is due after the last step of a chunk; a chunk ends wherever something is."""
@@ -68,23 +69,27 @@ class Observer(pl.Callback):
         for name, (schedule, measurement) in self.observations.items():
             if schedule.is_due(step):
                 state = self.describe(module, schedule.count_before(step))
-                send(loggers, measurement, measure(f"observe.{name}", measurement, state), step)
+                send(loggers, measurement, self.measure(f"observe.{name}", measurement, state), step)
 
+    def measure(self, key: str, measurement: Measurement, state: State) -> Values:
+        """Return what a measurement gives; what fails or is not finite is left out, with a warning the first time."""
+        try:
+            with isolate_rng():
+                values = check_values(measurement.measure(state))
+            finite = {name: value for name, value in values.items() if _is_finite(value)}
+        except torch.AcceleratorError:  # the device is lost, and the run can resume on another
+            raise
+        except Exception as error:
+            self._warn(key, f"{type(error).__name__}: {error}", state.step)
+            return {}
+        for name in values.keys() - finite.keys():
+            self._warn(f"{key}: {name}", "not finite", state.step)
+        return finite
 
-def measure(key: str, measurement: Measurement, state: State) -> Values:
-    """Return what a measurement gives; what fails or is not finite is left out with a warning."""
-    try:
-        with isolate_rng():
-            values = check_values(measurement.measure(state))
-        finite = {name: value for name, value in values.items() if _is_finite(value)}
-    except torch.AcceleratorError:  # the device is lost, and the run can resume on another
-        raise
-    except Exception as error:
-        log.warning("%s is left out after step %d: %s: %s", key, state.step, type(error).__name__, error)
-        return {}
-    if infinite := ", ".join(name for name in values if name not in finite):
-        log.warning("%s: %s after step %d is not finite and left out", key, infinite, state.step)
-    return finite
+    def _warn(self, left_out: str, reason: str, step: int) -> None:
+        if left_out not in self._left_out:
+            self._left_out.add(left_out)
+            log.warning("%s is left out: %s after step %d", left_out, reason, step)
 
 
 def send(loggers: Iterable[Logger], measurement: Measurement, values: Values, step: int) -> None:

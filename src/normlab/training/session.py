@@ -20,7 +20,7 @@ from normlab.training.checkpoints import Checkpoints, latest, restore
 from normlab.training.environment import describe_environment
 from normlab.training.loggers import CsvLogger, RunTensorBoardLogger, collect_hyperparameters
 from normlab.training.module import TrainingModule
-from normlab.training.observations import Observer, measure, send
+from normlab.training.observations import Observer, send
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class Session:
         due = [measurement for schedule, measurement in self.parts.observations.values() if schedule.is_due(step)]
         observed = {name for measurement in due for name in measurement.metrics}
         for key, measurement in self.parts.evaluations.items():
-            values = measure(f"evaluate.{key}", measurement, state)
+            values = self.observer.measure(f"evaluate.{key}", measurement, state)
             self.record.metrics |= {name: float(values[name]) for name in values if name in measurement.metrics}
             new = {name: value for name, value in values.items() if name not in observed}
             send(self.loggers, measurement, new, step)
