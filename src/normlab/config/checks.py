@@ -57,7 +57,10 @@ def _check_ranges(config: Mapping[str, Any]) -> None:
     _require_between("steps", config["steps"], 1)
     _require_between("batch_size", config["batch_size"], 1)
     _require_between("evaluate.one_by_one", config["evaluate"].get("one_by_one"), 0)
-    for split in config["evaluate"].get("splits") or ():
+    splits = config["evaluate"].get("splits")
+    if not isinstance(splits, list):
+        raise ConfigurationError(f"evaluate.splits={splits} has the wrong type: it is a list, such as [val,test]")
+    for split in splits:
         _require_choice("evaluate.splits", split, SPLITS)
     observations = select_observations(config)
     for name, rule in observations.items():
