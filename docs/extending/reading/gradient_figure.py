@@ -13,16 +13,18 @@ def draw_gradients(ablation: Ablation, selection: Selection) -> Iterator[drawing
     """Draw a point for each finished run."""
     if NORM not in ablation.metrics:
         return
-    figure = drawing.create_canvas(drawing.SINGLE, 2.3)
+    figure = drawing.create_canvas(drawing.SINGLE, 2.0)
     axes = figure.subplots()
     for variant in selection.variants:
         norms, values = variant.values(NORM), variant.values(ablation.metric)
         seeds = sorted(norms.keys() & values.keys())
         style = selection.styles[variant.name]
         points = [norms[seed] for seed in seeds], [values[seed] for seed in seeds]
-        axes.plot(*points, style.marker, color=style.colour, label=selection.names[variant.name])
+        axes.plot(*points, style.marker, color=style.colour)
     axes.set(xlabel=NORM, ylabel=ablation.metric, xscale="log")
-    axes.legend()
+    drawing.set_log_ticks(axes.xaxis, *axes.get_xlim())
+    handles = [drawing.create_handle(style, style.marker) for style in selection.styles.values()]
+    drawing.add_legend(figure, handles, list(selection.names.values()), selection.factors)
     norms_of_all = {variant.name: variant.values(NORM).values() for variant in selection.variants}
     yield (
         figure,
