@@ -27,6 +27,13 @@ class OutcomeLauncher(Launcher):
     """Runs all jobs of a sweep, and returns one whose process died as failed instead of ending with it."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Raises ConfigurationError if a number of the launcher is out of range."""
+        from normlab.errors import ConfigurationError
+
+        for key in ("workers", "size", "at_once"):
+            value = getattr(self, key, None)
+            if value is not None and value < 1:
+                raise ConfigurationError(f"hydra.launcher.{key}={value} is out of range: choose at least 1")
         self.hydra_context = hydra_context
         self.task_function = task_function
         self.config = config
@@ -93,14 +100,6 @@ class PopulationLauncher(ProcessLauncher):
     def __init__(self, size: int, workers: int | None = None) -> None:
         super().__init__(workers)
         self.size = size
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Raises ConfigurationError if the size is out of range."""
-        from normlab.errors import ConfigurationError
-
-        if self.size < 1:
-            raise ConfigurationError(f"hydra.launcher.size={self.size} is out of range: choose at least 1")
-        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def run(self, work: "Work", jobs: "Sequence[Job]") -> "list[Outcome]":
         from normlab.population.launch import run_in_populations

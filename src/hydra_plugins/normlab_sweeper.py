@@ -41,7 +41,12 @@ class AblationSweeper(BasicSweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from normlab.config.sweep import Planner
+        from normlab.errors import ConfigurationError
 
+        for key in ("max_batch_size", "n_trials", "at_once"):
+            value = getattr(self, key, None)
+            if value is not None and value < 1:
+                raise ConfigurationError(f"hydra.sweeper.{key}={value} is out of range: choose at least 1")
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.planner = Planner(hydra_context.config_loader, config)  # type: ignore[arg-type]  # Hydra has one loader
         self.jobs: dict[tuple[str, ...], Job] = {}
@@ -60,7 +65,7 @@ class AblationSweeper(BasicSweeper):
     def parse(self, arguments: list[str]) -> list[Override]:
         """Return the overrides of the sweep: those of the experiment, then those of the command line.
 
-        Raises ConfigurationError if they sweep over experiments.
+        Raises ConfigurationError if they sweep over experiments, or search without a sweeper that does.
         """
         from normlab.errors import ConfigurationError
 
@@ -68,6 +73,10 @@ class AblationSweeper(BasicSweeper):
         parser = OverridesParser.create(self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
         for override in overrides:
+            if override.is_interval_sweep() and not isinstance(self, SearchSweeper):
+                raise ConfigurationError(
+                    f"{override.input_line} is for a search: add hydra/sweeper=optuna, or list values"
+                )
             if override.key_or_group == "experiment" and override.is_sweep_override():
                 names = ", ".join(override.sweep_string_iterator())
                 raise ConfigurationError(
@@ -182,8 +191,9 @@ class SearchSweeper(AblationSweeper):
         stopped: SystemExit | None = None
         while stopped is None and (trials := search.next(at_once)):
             planned = [self.plan(search.jobs_of(trial)) for trial in trials]
+            search.require_metric([*chain(*planned)])
             stopped = self.run_missing([[*chain(*planned)]])
             for trial, runs in zip(trials, planned, strict=True):
-                search.tell(trial, [run.state().record for run in runs])
+                search.tell(trial, [run.state() for run in runs], stopped is not None)
         print(search.best())
         self.finish([run for trial in search.trials for run in self.plan(search.jobs_of(trial))], stopped)

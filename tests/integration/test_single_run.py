@@ -17,15 +17,13 @@ RECORD_KEYS = {
     "steps",
     "status",
     "metrics",
+    "metrics_info",
     "seconds",
     "steps_per_second",
     "environment",
-    "statistics_batch",
-    "published",
     "error",
-    "diverged_at",
-    "version",
 }
+"""What other programs rely on; the record may hold more."""
 
 
 def test_a_run_leaves_its_record_config_curves_events_checkpoint_and_log(
@@ -40,7 +38,7 @@ def test_a_run_leaves_its_record_config_curves_events_checkpoint_and_log(
     assert names == {*files, "checkpoints"}
     assert (run / "checkpoints" / "last.ckpt").stat().st_size > 0
     record = record_of(run)
-    assert set(record) == RECORD_KEYS
+    assert set(record) >= RECORD_KEYS
     assert record["status"] == "finished"
     assert record["run_id"] == run.name
     assert (record["experiment"], record["seed"], record["steps"]) == ("single", 0, 30)

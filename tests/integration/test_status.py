@@ -29,6 +29,15 @@ def test_it_counts_runs_by_status_and_names_those_that_are_not_finished(normlab:
     assert "the loss of step 3 is not finite" in told.stdout
 
 
+def test_what_looks_like_markup_in_an_error_is_printed_as_it_is(normlab: Command, tmp_path: Path) -> None:
+    normlab("data=digits", "steps=1")
+    (file,) = tmp_path.glob("outputs/single/runs/*/run.json")
+    record = json.loads(file.read_text()) | {"status": "failed", "error": "OSError: no [/path/x] in [bold]"}
+    file.write_text(json.dumps(record))
+    told = status(tmp_path, "outputs")
+    assert "OSError: no [/path/x] in [bold]" in told.stdout
+
+
 def test_a_place_without_runs_is_told(tmp_path: Path) -> None:
     told = status(tmp_path, "outputs")
     assert told.returncode == 1

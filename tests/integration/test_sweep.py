@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from normlab import __version__
+
 from .conftest import Command, record_of
 
 Sweep = Callable[[str], subprocess.CompletedProcess[str]]
@@ -30,8 +32,11 @@ class RmsNorm(nn.Module):
 
 
 class Breaks(nn.Identity):
+    updates = 0
+
     def forward(self, x):
-        if self.training:
+        self.updates += self.training
+        if self.updates == 2:
             raise RuntimeError("this layer breaks")
         return x
 
@@ -98,15 +103,14 @@ def test_a_users_own_normalizer_and_one_of_torch_run_in_a_sweep_beside_ours(
     assert {record_of(run)["status"] for run in runs("demo")} == {"finished"}
 
 
-def test_a_normalizer_that_keeps_no_contract_is_named_before_its_run_is_written_and_the_others_go_on(
+def test_a_normalizer_that_keeps_no_contract_is_named_before_any_run_is_written(
     sweep: Sweep, users_project: Path, runs: Callable[[str], list[Path]]
 ) -> None:
     ended = sweep("none,narrows")
     assert ended.returncode == 1
     assert f"Narrows ({users_project / 'mine.py'}) must return the shape of its inputs" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
-    (run,) = runs("demo")
-    assert record_of(run)["choices"]["normalizer"] == "none"
+    assert runs("demo") == []
 
 
 def test_a_users_own_model_and_data_set_run(
@@ -137,6 +141,25 @@ def test_sweep_parameters_on_the_command_line_replace_those_of_the_experiment(
     asked_for = {(record_of(run)["choices"]["normalizer"], record_of(run)["seed"]) for run in runs("demo")}
     assert asked_for == {("none", 7), ("none", 8)}
     assert len(runs("demo")) == 4
+
+
+def test_a_terminal_that_knows_ascii_alone_gets_replacements(normlab: Command, tmp_path: Path) -> None:
+    finished = normlab("-m", "data=digits", "steps=2", "normalizer=none,batch", report=True, PYTHONIOENCODING="ascii")
+    assert finished.returncode == 0, finished.stderr
+    assert "mean ? standard deviation over seeds" in finished.stdout
+    assert (tmp_path / "outputs" / "single" / "report" / "index.html").exists()
+
+
+def test_the_log_of_a_run_is_kept_if_the_terminal_gets_none(
+    normlab: Command, runs: Callable[[str], list[Path]]
+) -> None:
+    finished = normlab("data=digits", "steps=2", "hydra/job_logging=disabled")
+    assert (finished.returncode, finished.stdout) == (0, "")
+    assert "2 steps on cpu" in (runs("single")[0] / "run.log").read_text()
+
+
+def test_the_version_is_that_of_normlab(normlab: Command) -> None:
+    assert normlab("--version").stdout == f"normlab {__version__}\n"
 
 
 def test_the_wheel_brings_its_configs_and_runs_from_any_directory(normlab: Command, tmp_path: Path) -> None:

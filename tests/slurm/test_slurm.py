@@ -27,8 +27,11 @@ import os, pathlib, signal
 from torch import nn
 
 class Raises(nn.Identity):
+    updates = 0
+
     def forward(self, inputs):
-        if not pathlib.Path("mended").exists():
+        self.updates += self.training
+        if self.updates == 2 and not pathlib.Path("mended").exists():
             raise RuntimeError("this layer breaks")
         return inputs
 

@@ -7,6 +7,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import RandomSampler
 
+from normlab.config.compose import compose
+from normlab.errors import ConfigurationError
+from normlab.runs.directory import State
 from normlab.runs.record import Record
 from normlab.sweeps.search import Search
 
@@ -17,8 +20,8 @@ def search(storage: Path, n_trials: int = 4, overrides: tuple[str, ...] = OVERRI
     return Search(OverridesParser.create().parse_overrides(list(overrides)), storage, RandomSampler, n_trials)
 
 
-def ended(accuracy: float) -> Record:
-    return Record("a", "b", 0, {}, 1, status="finished", metrics={"val/accuracy": accuracy})
+def ended(accuracy: float) -> State:
+    return State("finished", record=Record("a", "b", 0, {}, 1, metrics={"val/accuracy": accuracy}))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +53,7 @@ def test_the_value_of_a_trial_is_the_mean_over_its_seeds_and_a_diverged_run_coun
     searching = search(tmp_path / "journal")
     first, second = searching.next(2)
     searching.tell(first, [ended(0.5), ended(0.7)])
-    searching.tell(second, [ended(0.9), Record("a", "b", 0, {}, 1, status="diverged", diverged_at=3)])
+    searching.tell(second, [ended(0.9), State("diverged", record=Record("a", "b", 0, {}, 1))])
     assert searching.study.trials[0].value == pytest.approx(0.6)
     assert searching.study.trials[1].value == pytest.approx(0.45)
     assert "best of 2 trials" in searching.best()
@@ -61,7 +64,7 @@ def test_a_trial_that_was_cut_short_is_the_next_one_at_the_next_start(tmp_path: 
     searching = search(tmp_path / "journal")
     done, cut_short = searching.next(2)
     searching.tell(done, [ended(0.5), ended(0.5)])
-    searching.tell(cut_short, [ended(0.5), Record("a", "b", 0, {}, 1, status="interrupted")])
+    searching.tell(cut_short, [ended(0.5), State("interrupted")])
     again = search(tmp_path / "journal")
     (resumed,) = again.next(2)
     assert resumed.params == cut_short.params
@@ -86,6 +89,28 @@ def test_other_overrides_make_another_search_in_the_same_storage(tmp_path: Path)
 def test_a_failed_run_fails_its_trial_which_is_no_candidate(tmp_path: Path) -> None:
     searching = search(tmp_path / "journal")
     (trial,) = searching.next(1)
-    searching.tell(trial, [ended(0.9), Record("a", "b", 0, {}, 1, status="failed")])
+    searching.tell(trial, [ended(0.9), State("failed")])
     assert searching.best() == "no trial of 4 is complete"
     assert len(searching.next(9)) == 3
+
+
+def test_a_trial_whose_runs_die_is_tried_again_and_then_fails_so_that_the_search_ends(tmp_path: Path) -> None:
+    searching = search(tmp_path / "journal", n_trials=1)
+    for _ in range(2):
+        (trial,) = searching.next(1)
+        searching.tell(trial, [ended(0.9), State("died")])
+    assert searching.next(1) == []
+    assert searching.best() == "no trial of 1 is complete"
+
+
+def test_a_trial_whose_runs_were_stopped_does_not_fail_however_often(tmp_path: Path) -> None:
+    searching = search(tmp_path / "journal", n_trials=1)
+    for _ in range(4):
+        (trial,) = searching.next(1)
+        searching.tell(trial, [ended(0.9), State("died")], stopped=True)
+
+
+def test_a_search_for_what_is_not_measured_is_refused(tmp_path: Path) -> None:
+    run = compose("data=digits", "evaluate.splits=[test]")
+    with pytest.raises(ConfigurationError, match=r"maximizes val/accuracy, which evaluate.splits=\[test\] does not"):
+        search(tmp_path / "journal").require_metric([run])

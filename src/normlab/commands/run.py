@@ -1,6 +1,7 @@
 """The command `normlab`: one run, or with an experiment the whole ablation."""
 
 import logging
+import re
 import sys
 
 import hydra
@@ -8,6 +9,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from normlab import __version__
+from normlab.commands import replace_unprintable
 from normlab.config.compose import config_directory, read_run
 from normlab.config.schema import register_schema
 from normlab.errors import ConfigurationError
@@ -16,10 +19,24 @@ log = logging.getLogger(__name__)
 
 
 register_schema()
+replace_unprintable()  # at import, because worker processes call the task alone
+
+
+def main() -> None:
+    """Run the command, with its own version and a message for a group without choice, which Hydra does not have."""
+    arguments = sys.argv[1:]
+    if "--version" in arguments:
+        print(f"normlab {__version__}")
+        return
+    for group in (match[1] for text in arguments if (match := re.fullmatch(r"([\w/]+)=(null|~|)", text))):
+        choices = sorted(file.stem for file in (config_directory() / group).glob("*.yaml"))
+        if choices and group != "experiment":
+            sys.exit(f"the config group {group} needs a choice: {', '.join(choices)}")
+    compose_and_train()
 
 
 @hydra.main(version_base="1.3", config_path=str(config_directory()), config_name="config")
-def main(config: DictConfig) -> str:
+def compose_and_train(config: DictConfig) -> str:
     """Train the run that Hydra composed; return how it ended (the `status` of its record)."""
     alone = HydraConfig.get().mode == RunMode.RUN
     try:
@@ -29,7 +46,7 @@ def main(config: DictConfig) -> str:
         from normlab.training.run import RunFailedError, RunInterrupted, train
 
         try:
-            return train(run, progress=alone and sys.stderr.isatty()).status
+            return train(run, progress=alone and sys.stderr.isatty(), trial=alone).status
         except RunFailedError as failure:
             if alone:
                 raise failure.cause from None

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from normlab.commands import replace_unprintable
 from normlab.runs.directory import RunDirectory
 
 STATUSES = ("finished", "diverged", "running", "interrupted", "failed", "died", "missing", "unreadable")
@@ -16,6 +17,7 @@ FAILURES = ("failed", "died", "unreadable")
 
 def main() -> None:
     """Print a line per run that is not finished, and the counts; exit status 1 if something failed or died."""
+    replace_unprintable()
     parser = argparse.ArgumentParser(prog="normlab-status", description=__doc__)
     parser.add_argument("directory", type=Path, nargs="+", help="an output directory, such as outputs/deep_cnn")
     runs = [path.parent for place in parser.parse_args().directory for path in sorted(place.rglob("run.json"))]
@@ -30,7 +32,7 @@ def main() -> None:
         if state.status != "finished":
             steps = f"{_read_last_step(directory)} of {state.record.steps}" if state.record else ""
             table.add_row(run.name, state.status, steps, state.reason)
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)
     if table.row_count:
         console.print(table)
     console.print(", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status]))

@@ -1,16 +1,33 @@
 """The checks of a config that need nothing but the config."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from normlab.config.schema import Accelerator, Config, Report
 from normlab.errors import ConfigurationError
+from normlab.runs.identity import flatten
 
 SPLITS = ("train", "val", "test")
 OBSERVABLE = (*SPLITS, "train_batch", "test_batch", "normalizers", "histograms")
 """Measurements that ship (see `normlab.measurements.build`)."""
+REFUSED = {
+    "accelerator": "use accelerator.kind",
+    "callbacks": "use +callbacks.NAME._target_",
+    "devices": "use accelerator.processes",
+    "logger": "metrics.csv and TensorBoard are always written",
+    "max_epochs": "use steps",
+    "num_nodes": "use accelerator.processes",
+    "precision": "use accelerator.precision",
+    "strategy": "use accelerator.processes",
+}
+"""Arguments of Lightning's Trainer that would contradict the record of a run → the key in their place."""
+CLOSED: dict[str, type] = {"": Config, "accelerator": Accelerator, "report": Report}
+"""Groups whose keys the schema lists; "" is the whole config."""
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 LARGEST_SEED = 2**32 - 1
 
@@ -31,6 +48,8 @@ def validate(config: DictConfig, working_directory: str | None = None) -> dict[s
         raise ConfigurationError(str(error)) from error
     assert isinstance(plain, dict)
     settings = {str(key): value for key, value in plain.items()}
+    _check_keys(settings)
+    _check_numbers(settings)
     settings["observe"] = {name: _complete_rule(name, rule) for name, rule in settings["observe"].items()}
     _check_ranges(settings)
     _check_accelerator(settings)
@@ -50,6 +69,30 @@ def _complete_rule(name: str, rule: Any) -> dict[str, Any] | None:
     if rule is not None and not isinstance(rule, Mapping):
         raise ConfigurationError(f"observe.{name}={rule} is no schedule: set observe.{name}.first and .every, or null")
     return None if rule is None else {"unless": None, **rule}
+
+
+def _check_keys(config: Mapping[str, Any]) -> None:
+    """Refuse keys that nothing reads, which `+` adds to a config; targets check their own."""
+    for prefix, schema in CLOSED.items():
+        known = [field.name for field in fields(schema)]
+        for key in config[prefix] if prefix else config:
+            if key not in known:
+                place = f"{prefix}.{key}" if prefix else key
+                raise ConfigurationError(f"nothing reads the key {place}: choose one of {', '.join(known)}")
+    for name, rule in select_observations(config).items():
+        if "_target_" not in rule and (unknown := rule.keys() - {"first", "every", "unless"}):
+            raise ConfigurationError(f"nothing reads observe.{name}.{min(unknown)}: choose first, every or unless")
+    for key in config["trainer"].keys() & REFUSED.keys():
+        raise ConfigurationError(f"trainer.{key} would contradict the record of the run: {REFUSED[key]}")
+
+
+def _check_numbers(config: Mapping[str, Any]) -> None:
+    for key, value in flatten(config).items():
+        for number in value if isinstance(value, list) else [value]:
+            # Infinity is a number to some, such as the order of a norm.
+            is_number = math.isfinite if key.startswith("optimizer.") else lambda number: not math.isnan(number)
+            if isinstance(number, float) and not is_number(number) and not key.startswith("published."):
+                raise ConfigurationError(f"{key}={number} is no finite number")
 
 
 def _check_ranges(config: Mapping[str, Any]) -> None:

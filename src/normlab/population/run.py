@@ -54,7 +54,7 @@ def train_together(runs: Sequence[Run]) -> None:
             keys = ", ".join(key for key in first if first[key] != other.get(key))
             raise ConfigurationError(f"runs that are trained together may differ in their seed alone, not in {keys}")
     rank_zero_only.rank = 0  # type: ignore[attr-defined]  # Lightning takes it from Slurm's variables, among others
-    shared = build(runs[0].settings)
+    shared = build(runs[0].settings, trial=False)
     with ExitStack() as owned, StopRequest().listen() as stop:
         missing = []
         for run in runs:
@@ -64,7 +64,7 @@ def train_together(runs: Sequence[Run]) -> None:
                 log.info("%s %s", run.id, elsewhere)
                 continue
             if run.result() is None:
-                missing.append((run, build(run.settings, load=lambda *_: shared.data)))
+                missing.append((run, build(run.settings, load=lambda *_: shared.data, trial=False)))
         if missing:
             _train(missing, stop)
     if stop.signal is not None:
@@ -91,7 +91,7 @@ def _train(runs: Sequence[tuple[Run, Parts]], stop: StopRequest) -> None:
         raise _classify(error) from error
     for session in sessions:
         try:
-            session.finish()
+            session.finish(interrupted=stop.signal is not None)
         except Exception as error:  # ends this run alone
             session.close()
             note_error(session.run, session.record, error)

@@ -129,6 +129,9 @@ def _summarize(variants: Sequence[Variant], metrics: Sequence[str], results: Res
                 )
         if finished < total:
             notes.append(_describe_unfinished(variant))
+        stopped = [f"{run.record.stopped_at} (seed {run.record.seed})" for run in variant.runs if run.record.stopped_at]
+        if stopped:
+            notes.append(f"{variant.name}: stopped early by its config, at step {', '.join(stopped)}.")
         if finished == 1:
             notes.append(f"{variant.name}: only one run finished, so there is no deviation and no interval.")
     return notes

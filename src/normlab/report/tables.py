@@ -49,7 +49,9 @@ def tabulate(ablation: Ablation) -> pd.DataFrame:
 
 def _build_row(variant: Variant, metric: str) -> dict[str, Any]:
     cell, counts = variant.cells[metric], variant.counts
-    row: dict[str, Any] = {"variant": variant.name, **variant.label, "metric": metric}
+    # Readers of CSV take "null" for a missing value.
+    label = {key: "none" if value == "null" else value for key, value in variant.label.items()}
+    row: dict[str, Any] = {"variant": variant.name, **label, "metric": metric}
     row |= {**_summarize_conditions(variant.runs), "runs": len(variant.runs)}
     row |= {f"runs_{status}": counts[status] for status in STATUSES}
     row |= _flatten("", cell.summary)

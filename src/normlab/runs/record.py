@@ -35,6 +35,8 @@ class Record:
     """The experiment's published figures, by normalizer."""
     diverged_at: int | None = None
     """The step whose loss was not finite, if the run diverged."""
+    stopped_at: int | None = None
+    """The step after which a callback or an argument of the Trainer ended the run early."""
     error: str | None = None
     """Type, message and traceback, if the run failed."""
     metrics_info: dict[str, dict[str, Any]] = field(default_factory=dict)

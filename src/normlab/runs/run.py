@@ -118,6 +118,10 @@ def _log_to(path: Path) -> Iterator[None]:
     handler = logging.FileHandler(path, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
+    if not root.handlers:  # `hydra/job_logging=disabled` silences the terminal; the log is kept nevertheless
+        for name in [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "normlab"]:
+            logging.getLogger(name).disabled = False
+        logging.getLogger("normlab").setLevel(logging.INFO)
     root.addHandler(handler)
     try:
         yield

@@ -5,36 +5,73 @@ import logging
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
+from normlab.errors import ConfigurationError
 from normlab.runs.identity import identify, run_id
 from normlab.runs.run import Run
 
 log = logging.getLogger(__name__)
 
+DATA = ("data", "preprocessing", "accelerator")
+NETWORK = ("model", "normalizer", "initializer", "convolution_initializer", "objective", "observe", "evaluate")
+
+
+class Variant(NamedTuple):
+    """Settings of a sweep without regard to the seed, to be tried once."""
+
+    name: str
+    settings: Mapping[str, Any]
+    is_new: bool
+    """Whether it is the first one with its data, network, objective and measurements, which then make a step."""
+
 
 def check(runs: Sequence[Run]) -> None:
-    """Build the parts of every variant once, so that a mistake in the last shows before the first has trained.
+    """Try every variant once, so that a mistake in the last shows before the first has trained.
 
-    Raises ConfigurationError.
+    In a process of its own, which a user's code may end; the variant then shows it in its runs. Raises
+    ConfigurationError with all mistakes.
     """
     if not runs:
         return
-    # They import torch, which a sweep with nothing to do does not need.
+    from normlab.sweeps.workers import run_in_processes
+
+    variants = list_variants(runs)
+    outcomes = run_in_processes(try_variant, variants, workers=1)
+    for variant, outcome in zip(variants, outcomes, strict=True):
+        if outcome.error is not None:
+            log.warning("%s could not be tried: %s", variant.name, outcome.error)
+    mistakes = dict.fromkeys(outcome.value for outcome in outcomes if outcome.value)
+    if mistakes:
+        raise ConfigurationError("\n".join(mistakes))
+
+
+def list_variants(runs: Sequence[Run]) -> list[Variant]:
+    """List what to try, one data set after another."""
+    by_id = {run_id({**identify(run.settings), "seed": 0}, run.choices): run for run in runs}
+    ordered = sorted(by_id.values(), key=lambda run: _select(run.settings, *DATA))
+    trials = [_select(run.settings, *DATA, *NETWORK) for run in ordered]
+    return [
+        Variant(f"{run.choices['model']} with {run.choices['normalizer']}", run.settings, trial not in trials[:place])
+        for place, (run, trial) in enumerate(zip(ordered, trials, strict=True))
+    ]
+
+
+def try_variant(variant: Variant) -> str | None:
+    """Build a variant on a few examples of its data, and make a step if it is new; return the mistake, if any."""
+    # They import torch, which the driver of a sweep does not need.
     from normlab.training.build import build
     from normlab.training.data import try_data
 
-    variants = {run_id({**identify(run.settings), "seed": 0}, run.choices): run.settings for run in runs}
+    try:
+        build(variant.settings, load=try_data, trial=variant.is_new)
+    except ConfigurationError as mistake:
+        return str(mistake)
+    return None
 
-    def key_of_data(settings: Mapping[str, Any]) -> str:
-        return json.dumps([settings[key] for key in ("data", "preprocessing", "accelerator")], sort_keys=True)
 
-    for _, alike in groupby(sorted(variants.values(), key=key_of_data), key_of_data):
-        first, *others = alike
-        data = build(first, load=try_data, trial=False).data
-        for settings in others:
-            build(settings, load=lambda *_, data=data: data, trial=False)
+def _select(settings: Mapping[str, Any], *keys: str) -> str:
+    return json.dumps([settings[key] for key in keys], sort_keys=True)
 
 
 def report(runs: Sequence[Run]) -> None:

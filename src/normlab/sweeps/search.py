@@ -1,6 +1,7 @@
 """A search by Optuna among the values that a sweep may take, which resumes an earlier one."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean
@@ -14,9 +15,13 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from normlab.runs.record import Record
+from normlab.errors import ConfigurationError
+from normlab.runs.directory import State
+from normlab.runs.run import Run
 
 METRIC = "val/accuracy"
+ATTEMPTS = 2
+"""Starts of a trial whose runs die, before it counts as failed."""
 
 Trial = optuna.Trial | optuna.trial.FrozenTrial
 
@@ -51,6 +56,7 @@ class Search:
             direction="maximize",
             load_if_exists=True,
         )
+        self._deaths: Counter[int] = Counter()
         self.study.sampler = sampler(seed=len(self.trials))  # a fixed seed would propose the same values again
 
     @property
@@ -71,14 +77,25 @@ class Search:
         chosen = [f"{key}={value}" for key, value in trial.params.items()]
         return [[*self.fixed, *chosen, *([seed] if seed else [])] for seed in self.seeds or [""]]
 
-    def tell(self, trial: Trial, records: Sequence[Record | None]) -> None:
-        """Record the result of a trial; if a run of it was cut short, the trial resumes at the next start.
+    def require_metric(self, runs: Sequence[Run]) -> None:
+        """Raise ConfigurationError unless all runs measure what the search maximizes."""
+        for splits in (run.settings["evaluate"]["splits"] for run in runs):
+            if METRIC.partition("/")[0] not in splits:
+                raise ConfigurationError(
+                    f"a search maximizes {METRIC}, which evaluate.splits=[{','.join(splits)}] does not measure: add val"
+                )
 
-        A run that diverged counts as accuracy 0, the worst there is, so that the search avoids its values.
+    def tell(self, trial: Trial, states: Sequence[State], stopped: bool = False) -> None:
+        """Record the result of a trial; one whose runs were stopped resumes at the next start.
+
+        A trial fails with one of its runs, or if runs die `ATTEMPTS` times. A run that diverged, or whose accuracy is
+        not finite, counts as accuracy 0, the worst there is, so that the search avoids its values.
         """
-        if any(record is not None and record.status == "failed" for record in records):
+        records = [state.record for state in states if state.status in ("finished", "diverged")]
+        self._deaths[trial.number] += not stopped and any(state.status in ("died", "missing") for state in states)
+        if any(state.status == "failed" for state in states) or self._deaths[trial.number] == ATTEMPTS:
             self.study.tell(trial.number, state=TrialState.FAIL)
-        elif all(record is not None and record.is_result for record in records):
+        elif len(records) == len(states):
             self.study.tell(trial.number, mean(record.metrics.get(METRIC, 0.0) for record in records if record))
 
     def best(self) -> str:

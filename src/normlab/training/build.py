@@ -1,6 +1,7 @@
 """Build the parts of a run from its settings: data, network, loss, optimizer, batches. Writes nothing."""
 
 import functools
+import inspect
 import logging
 import os
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from normlab.processes.memory import keep_freed_memory
 from normlab.training.data import Data, LoadData, load_data
 from normlab.training.module import TrainingModule
 from normlab.training.observations import Evaluations, Observations, build_evaluations, build_observations
-from normlab.training.trial import try_measurements, try_objective
+from normlab.training.trial import try_measurements, try_objective, try_step
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
         settings: the resolved config.
         local_rank: this process's number among those of the run on this machine.
         load: `load_data`, `try_data`, or what returns the data of another run with the same ones.
-        trial: try network, objective and measurements on two examples, which runs code that may end this process.
+        trial: make a step with a copy of the network on a few examples, and take the measurements of a user's own.
 
     Raises:
         ConfigurationError: on a mistake in config or data.
@@ -87,11 +88,12 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
         raise ConfigurationError("accelerator.cuda_graph=true is for CUDA GPUs, and this run is on a CPU")
     set_up_torch(settings)
     try:
+        _check_trainer_arguments(settings["trainer"])
         data = load(settings, device)
         splits, preprocess = data.splits, data.preprocess
         size, steps, seed = settings["batch_size"], settings["steps"], settings["seed"]
         module = TrainingModule(
-            build_network(settings, splits, trial).to(device),
+            build_network(settings, splits).to(device),
             bind(settings, "objective"),
             bind(settings, "optimizer"),
             BatchStream(splits.train, preprocess, size, steps, seed),
@@ -101,6 +103,7 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
         observations, evaluations = build_observations(settings, splits.task), build_evaluations(settings, splits.task)
         if trial:
             try_objective(module.objective, splits)
+            try_step(module)
             try_measurements(observations, evaluations, module, splits, preprocess)
         test_size = min(size, len(splits.test.targets))
         return Parts(
@@ -116,7 +119,7 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
         raise ConfigurationError(str(error)) from error
 
 
-def build_network(settings: Mapping[str, Any], splits: Splits, trial: bool = True) -> nn.Module:
+def build_network(settings: Mapping[str, Any], splits: Splits) -> nn.Module:
     """Build the network for some data with its starting weights. Raises ConfigurationError and ValueError."""
     network: nn.Module = call(
         settings,
@@ -124,10 +127,9 @@ def build_network(settings: Mapping[str, Any], splits: Splits, trial: bool = Tru
         **splits.task.describe(*splits.train),
         normalizer=bind_features(bind(settings, "normalizer")),
     )
-    if trial:
-        few = Split(*(part[:2].cpu() for part in splits.train))
-        classes = splits.task.count_classes(*splits.train)
-        dry_run(network, splits.task.prepare(few.inputs), (*few.targets.shape, classes))
+    few = Split(*(part[:2].cpu() for part in splits.train))
+    classes = splits.task.count_classes(*splits.train)
+    dry_run(network, splits.task.prepare(few.inputs), (*few.targets.shape, classes))
     initializers = call(settings, "initializer"), call(settings, "convolution_initializer")
     unpaired = [] if has_lazy_tensors(network) else initialize(network, settings["seed"], *initializers)
     if unpaired:
@@ -138,6 +140,12 @@ def build_network(settings: Mapping[str, Any], splits: Splits, trial: bool = Tru
     if settings["accelerator"]["processes"] > 1 and settings["sync_statistics"]:
         synchronize(network)
     return network
+
+
+def _check_trainer_arguments(arguments: Mapping[str, Any]) -> None:
+    known = inspect.signature(pl.Trainer).parameters
+    for key in arguments.keys() - known.keys():
+        raise ConfigurationError(f"trainer.{key} is no argument of Lightning's Trainer, which has {', '.join(known)}")
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -57,6 +58,13 @@ def try_data(settings: Mapping[str, Any], device: torch.device) -> Data:
 
     Raises as `load_data` does.
     """
+    return _try_data(json.dumps([settings["data"], settings["preprocessing"]]), device)
+
+
+@lru_cache(maxsize=1)  # a sweep tries all variants of a data set in turn
+def _try_data(key: str, device: torch.device) -> Data:
+    data, preprocessing = json.loads(key)
+    settings = {"data": data, "preprocessing": preprocessing}
     splits = Splits.of(call(settings, "data")).to(device)
     few = Split(*(part[:FEW] for part in splits.train))
     return Data(splits, fit_preprocessing(call(settings, "preprocessing"), few, splits.task), {})

@@ -37,7 +37,7 @@ class RunInterrupted(BaseException):
         self.exit_status = exit_status
 
 
-def train(run: Run, progress: bool = False) -> Record:
+def train(run: Run, progress: bool = False, trial: bool = True) -> Record:
     """Train a run, or what is left of it, and return its record.
 
     A run that is finished, or that another process trains, is left alone. One that was cut short resumes from its
@@ -46,6 +46,7 @@ def train(run: Run, progress: bool = False) -> Record:
     Args:
         run: as `normlab.compose` returns it.
         progress: show a bar.
+        trial: try a step first, so that what fails in every step fails before anything is written.
 
     Raises:
         ConfigurationError: on a mistake in config or data; nothing has been written.
@@ -57,7 +58,7 @@ def train(run: Run, progress: bool = False) -> Record:
         leads = group is None or group.rank == 0
         if leads and (result := run.result()) is not None:
             return result
-        parts = build(run.settings, group.local_rank if group else 0)
+        parts = build(run.settings, group.local_rank if group else 0, trial=trial)
         with stop.listen():
             record = _lead(run, parts, group, stop, progress) if leads else _follow(run, parts, group, stop)
     if stop.signal is not None:
@@ -79,7 +80,7 @@ def _lead(run: Run, parts: Parts, group: Group | None, stop: StopRequest, progre
                 callbacks = [session.observer, *parts.callbacks, Stopping(stop), session.checkpoints]
                 with _share(run, parts, group):
                     fit(parts, run.settings, callbacks, session.loggers, run.directory.path, progress)
-                return session.finish()
+                return session.finish(interrupted=stop.signal is not None)
             except BaseException as error:
                 note_error(run, record, error)
                 if isinstance(error, Exception):

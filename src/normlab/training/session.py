@@ -93,17 +93,23 @@ class Session:
     def loggers(self) -> list[Logger]:
         return [self.table, self.tensorboard]
 
-    def finish(self) -> Record:
-        """Keep the last checkpoint, measure whole splits if the run is complete, and write and return the record."""
+    def finish(self, interrupted: bool = False) -> Record:
+        """Keep the last checkpoint, evaluate if the run has ended, and write and return the record.
+
+        Args:
+            interrupted: a signal stopped training. Without one a run that stopped before its last step has ended, by a
+                callback or an argument of the Trainer; of several processes only one may know of the signal.
+        """
         module, record = self.module, self.record
         self.checkpoints.save(module)
         record.seconds = self.checkpoints.seconds
         record.steps_per_second = module.steps_done / record.seconds
         if module.diverged_at is not None:
             record.status, record.diverged_at = "diverged", module.diverged_at
-        elif module.steps_done < self.run.settings["steps"]:
+        elif module.steps_done < record.steps and (interrupted or module.parallel is not None):
             record.status = "interrupted"
         else:
+            record.stopped_at = module.steps_done if module.steps_done < record.steps else None
             self._evaluate()
             record.status = "finished"
         self.close()
@@ -135,7 +141,8 @@ def describe_outcome(record: Record) -> str:
         return "interrupted; run the same command again to resume from its checkpoint"
     if record.status == "diverged":
         return f"diverged, {record.reason}"
-    return ", ".join(f"{name} {value:.4f}" for name, value in record.metrics.items())
+    metrics = ", ".join(f"{name} {value:.4f}" for name, value in record.metrics.items())
+    return metrics if record.stopped_at is None else f"stopped after step {record.stopped_at}, {metrics}"
 
 
 def _warn_of_partial_statistics(run: Run, network: nn.Module, record: Record) -> None:

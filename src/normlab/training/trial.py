@@ -1,21 +1,26 @@
-"""A trial of a run's objective and measurements on two examples, before anything is written."""
+"""A trial of a run's objective, update and measurements on a few examples, before anything is written."""
 
 import copy
 import logging
+import traceback
 
 import torch
 from pytorch_lightning.utilities.seed import isolate_rng
-from torch import Tensor
+from torch import Tensor, nn
 
 from normlab.contracts import locate
 from normlab.data import BatchStream, Split, Splits
 from normlab.data.preprocessing import Preprocess
 from normlab.measurements import State
 from normlab.measurements.contract import Objective, check_values
+from normlab.measurements.normalizer_statistics import copy_for_training
 from normlab.training.module import TrainingModule
 from normlab.training.observations import Evaluations, Observations
 
 log = logging.getLogger(__name__)
+
+FEW = 8
+"""Largest number of examples of a step on trial."""
 
 
 def try_objective(objective: Objective, splits: Splits) -> None:
@@ -31,6 +36,25 @@ def try_objective(objective: Objective, splits: Splits) -> None:
     if not isinstance(loss, Tensor) or loss.ndim > 0:
         found = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         raise ValueError(f"objective: {wanted}, but returns {found}")
+
+
+def try_step(module: TrainingModule) -> None:
+    """Pass some examples of the first batch forwards and backwards through a copy of the network in training mode.
+
+    Raises ValueError, naming the innermost module that the error passed through.
+    """
+    examples = module.batches.indices(0)[:FEW]
+    inputs, targets = module.batches.examples(examples)
+    try:
+        with copy_for_training(module.network) as network, torch.enable_grad(), module.forward_context():
+            torch.autograd.backward(module.objective(network(inputs), targets))
+    except Exception as error:
+        selves = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+        modules = [locate(each) for each in selves if isinstance(each, nn.Module)]
+        place = f" in {modules[-1]}" if modules else ""
+        raise ValueError(
+            f"a training step with {len(examples)} examples fails{place}: {type(error).__name__}: {error}"
+        ) from error
 
 
 def try_measurements(

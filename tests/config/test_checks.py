@@ -1,0 +1,47 @@
+"""The checks of a config that need nothing but the config."""
+
+import pytest
+
+import normlab
+from normlab.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+lr=0.1", "nothing reads the key lr: choose one of seed, steps"),
+        ("+accelerator.cores=2", "nothing reads the key accelerator.cores: choose one of kind"),
+        ("+report.title=x", "nothing reads the key report.title: choose one of claim"),
+        ("+observe.val.last=2", "nothing reads observe.val.last: choose first, every or unless"),
+    ],
+)
+def test_a_key_that_nothing_reads_is_refused_with_those_that_are_read(override: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        normlab.compose(override)
+
+
+@pytest.mark.parametrize("override", ["optimizer.lr=nan", "optimizer.lr=inf", "+model.slopes=[1,nan]"])
+def test_a_number_that_is_none_is_refused(override: str) -> None:
+    with pytest.raises(ConfigurationError, match="is no finite number"):
+        normlab.compose(override)
+
+
+def test_infinity_is_a_number_where_it_can_be_meant_as_one() -> None:
+    assert normlab.compose("+model.order=inf").settings["model"]["order"] == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("precision=bf16-mixed", "accelerator.precision"),
+        ("devices=2", "accelerator.processes"),
+        ("accelerator=gpu", "accelerator.kind"),
+        ("max_epochs=2", "steps"),
+        ("logger=false", "metrics.csv"),
+    ],
+)
+def test_an_argument_of_the_trainer_that_contradicts_the_record_is_refused_with_the_key_to_use(
+    override: str, key: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"would contradict the record of the run: .*{key}"):
+        normlab.compose(f"+trainer.{override}")
