@@ -113,6 +113,29 @@ def test_a_normalizer_that_keeps_no_contract_is_named_before_any_run_is_written(
     assert runs("demo") == []
 
 
+def test_a_run_of_other_code_stops_the_command_unless_it_is_forced_or_reused(
+    normlab: Command, users_project: Path, runs: Callable[[str], list[Path]]
+) -> None:
+    def sweep(*overrides: str) -> subprocess.CompletedProcess[str]:
+        command = ("--config-dir=myconf", "-m", "data=digits", "normalizer=rms", "steps=3", *overrides)
+        return normlab(*command, PYTHONPATH=str(users_project), PYTHONDONTWRITEBYTECODE="1")
+
+    assert sweep().returncode == 0
+    (run,) = runs("single")
+    first = (run / "metrics.csv").read_bytes()
+    code = (users_project / "mine.py").read_text()
+    (users_project / "mine.py").write_text(code.replace("* weight", "* weight * 0.0"))
+    stopped = sweep()
+    assert stopped.returncode == 1
+    assert f"{run.name} is finished, but its code has changed since: mine. force=true runs it again" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert sweep("reuse=true").returncode == 0
+    assert (run / "metrics.csv").read_bytes() == first
+    assert sweep("force=true").returncode == 0
+    assert (run / "metrics.csv").read_bytes() != first
+    assert (runs("single")[1] / "metrics.csv").read_bytes() == first
+
+
 def test_a_users_own_model_and_data_set_run(
     normlab: Command, users_project: Path, runs: Callable[[str], list[Path]]
 ) -> None:

@@ -623,3 +623,13 @@ def test_every_number_of_the_headline_is_one_of_the_table(root: Path) -> None:
     interval = cell.summary.interval
     expected = [cell.summary.mean, interval.low, interval.high, cell.comparison.difference, cell.adjusted_p]
     assert told == pytest.approx(expected, abs=6e-4)
+
+
+def test_what_differs_between_the_sides_of_a_comparison_beside_the_factors_is_noted(root: Path) -> None:
+    for name, torch, digest in (("none", "2.13", "a"), ("batch", "2.14", "b"), ("layer", "2.13", "a")):
+        sources = {"normlab.training.module": digest, f"mine.{name}": name}
+        make_run(root, name, environment={"torch": torch, "cpu": "x"}, sources=sources)
+    notes = [note for note in analysed(root).notes if "not trained alike" in note]
+    assert notes == [
+        "batch and none were not trained alike: they differ in torch, the code of normlab.training.module."
+    ]

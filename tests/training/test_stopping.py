@@ -1,4 +1,4 @@
-"""A run that its own config stops early."""
+"""A run that its own config stops early, and callbacks of Lightning whose results would be wrong."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,7 @@ import pytest
 import pytorch_lightning as pl
 
 import normlab
+from normlab.errors import ConfigurationError
 from normlab.training.module import TrainingModule
 
 
@@ -23,3 +24,23 @@ def test_it_has_finished_with_final_metrics_and_the_step_and_is_not_trained_on(t
     assert (record.status, record.stopped_at) == ("finished", 50)
     assert "val/accuracy" in record.metrics
     assert normlab.train(run) == record
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        ("StochasticWeightAveraging", "swa_lrs=0.05"),
+        ("EMAWeightAveraging", "decay=0.9"),
+        ("EarlyStopping", "monitor=val/loss"),
+        ("ModelCheckpoint", "monitor=val/loss"),
+        ("GradientAccumulationScheduler", "scheduling={0:2}"),
+    ],
+    ids=lambda callback: callback[0],
+)
+def test_a_callback_whose_result_would_be_wrong_is_refused(tmp_path: Path, callback: tuple[str, str]) -> None:
+    name, argument = callback
+    overrides = (f"+callbacks.x._target_=pytorch_lightning.callbacks.{name}", f"+callbacks.x.{argument}")
+    run = normlab.compose("data=digits", "steps=4", f"output_root={tmp_path}", *overrides)
+    with pytest.raises(ConfigurationError, match=rf"callbacks\.x: {name} acts on single steps"):
+        normlab.train(run)
+    assert list(tmp_path.iterdir()) == []

@@ -14,6 +14,7 @@ from normlab.config.compose import reload
 from normlab.errors import ConfigurationError
 from normlab.runs.directory import RunDirectory
 from normlab.runs.record import Record
+from normlab.runs.sources import list_changes
 
 
 def main() -> None:
@@ -76,8 +77,9 @@ def _compare(original: RunDirectory, again: RunDirectory) -> str | None:
 
 def _compare_environments(before: Record, after: Record) -> str:
     """Return what differs between the environments of two runs, which may explain why their bytes do."""
+    code = list_changes(before.sources, after.sources)
     keys = [key for key in after.environment if before.environment.get(key) != after.environment[key]]
-    if not keys:
-        return "Code and environment are the same, as far as records tell: did code outside of normlab change?"
+    if not keys and not code:
+        return "Code and environment are the same, as far as records tell."
     changes = (f"  {key}: {before.environment.get(key)} → {after.environment[key]}" for key in keys)
-    return "\n".join(["Differences in code and environment:", *changes])
+    return "\n".join(["Differences in code and environment:", *changes, *(f"  code of {name}" for name in code)])

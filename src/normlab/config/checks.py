@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from normlab.config.schema import Accelerator, Config, Report
 from normlab.errors import ConfigurationError
+from normlab.runs.content import digest_content
 from normlab.runs.identity import flatten
 
 SPLITS = ("train", "val", "test")
@@ -17,11 +18,17 @@ OBSERVABLE = (*SPLITS, "train_batch", "test_batch", "normalizers", "histograms")
 """Measurements that ship (see `normlab.measurements.build`)."""
 REFUSED = {
     "accelerator": "use accelerator.kind",
+    "accumulate_grad_batches": "to Lightning a batch is a chunk of steps, so use batch_size",
     "callbacks": "use +callbacks.NAME._target_",
     "devices": "use accelerator.processes",
+    "gradient_clip_algorithm": "to Lightning a batch is a chunk of steps, which has no gradient to clip",
+    "gradient_clip_val": "to Lightning a batch is a chunk of steps, which has no gradient to clip",
+    "limit_train_batches": "to Lightning a batch is a chunk of steps, so use steps",
     "logger": "metrics.csv and TensorBoard are always written",
     "max_epochs": "use steps",
+    "min_epochs": "use steps",
     "num_nodes": "use accelerator.processes",
+    "overfit_batches": "to Lightning a batch is a chunk of steps, so use a smaller data set",
     "precision": "use accelerator.precision",
     "strategy": "use accelerator.processes",
 }
@@ -49,6 +56,7 @@ def validate(config: DictConfig, working_directory: str | None = None) -> dict[s
     assert isinstance(plain, dict)
     settings = {str(key): value for key, value in plain.items()}
     _check_keys(settings)
+    settings["data_digest"] = _digest_data(settings["data"])
     _check_numbers(settings)
     settings["observe"] = {name: _complete_rule(name, rule) for name, rule in settings["observe"].items()}
     _check_ranges(settings)
@@ -69,6 +77,14 @@ def _complete_rule(name: str, rule: Any) -> dict[str, Any] | None:
     if rule is not None and not isinstance(rule, Mapping):
         raise ConfigurationError(f"observe.{name}={rule} is no schedule: set observe.{name}.first and .every, or null")
     return None if rule is None else {"unless": None, **rule}
+
+
+def _digest_data(data: Mapping[str, Any]) -> str | None:
+    """Return a digest of a user's own data; data sets that ship are verified when they are read."""
+    root = data.get("root")
+    if not isinstance(root, str) or str(data.get("_target_")).startswith("normlab."):
+        return None
+    return digest_content(Path(root).expanduser())
 
 
 def _check_keys(config: Mapping[str, Any]) -> None:

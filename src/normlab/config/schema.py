@@ -58,6 +58,8 @@ class Config:
     callbacks: dict[str, Any] = field(default_factory=dict)  # user-defined callbacks, by name
     output_root: str = "outputs"
     force: bool = False  # rerun a finished run; its directory is moved aside
+    reuse: bool = False  # take runs of other code as they are
+    data_digest: str | None = None  # of the content of `data.root`, unless that is a data set that ships
 
 
 def register_schema() -> None:

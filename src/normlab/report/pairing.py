@@ -16,6 +16,9 @@ from normlab.report.comparison import (
 )
 from normlab.report.variants import format_label
 
+MIXED = ("torch", "cpu", "device")
+"""Parts of the environment on which a difference can depend."""
+
 
 def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mapping[str, str]) -> list[str]:
     """Set `against` of each variant, and comparison and p of its cells; return notes on them."""
@@ -30,6 +33,7 @@ def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mappi
         if rival is None or rival is variant:
             continue
         variant.against = rival.name
+        notes += _describe_mixture(variant, rival)
         ours = {run.record.seed for run in variant.finished}
         theirs = {run.record.seed for run in rival.finished}
         for metric in metrics:
@@ -55,6 +59,19 @@ def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mappi
     for (cell, _), adjusted in zip(compared, adjust_by_holm([cell.p for cell, _ in compared]), strict=True):
         cell.adjusted_p = adjusted
     return notes + _describe_power([cell for cell, _ in compared])
+
+
+def _describe_mixture(variant: Variant, rival: Variant) -> list[str]:
+    """Return a note if code, torch or kind of processor differ between the two sides of a comparison."""
+    both = [run.record for run in (*variant.finished, *rival.finished)]
+    mixed = [key for key in MIXED if len({record.environment.get(key) for record in both}) > 1]
+    digests: dict[str, set[str]] = {}
+    for name, digest in (item for record in both for item in record.sources.items()):
+        digests.setdefault(name, set()).add(digest)
+    mixed += [f"the code of {name}" for name, found in digests.items() if len(found) > 1]
+    if not mixed:
+        return []
+    return [f"{variant.name} and {rival.name} were not trained alike: they differ in {', '.join(mixed)}."]
 
 
 def _describe_power(compared: Sequence[Cell]) -> list[str]:

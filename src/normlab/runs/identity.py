@@ -6,7 +6,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-WITHOUT_EFFECT = ("output_root", "force", "data.root", "published", "report", "by_normalizer", "observe.histograms")
+WITHOUT_EFFECT = (
+    "output_root",
+    "force",
+    "reuse",
+    "data.root",
+    "published",
+    "report",
+    "by_normalizer",
+    "observe.histograms",
+)
 """Keys that cannot change a result: runs that differ in these alone are the same run.
 
 `by_normalizer` counts through the keys that interpolate it, which hold the resolved value.
@@ -24,6 +33,8 @@ def identify(settings: Mapping[str, Any]) -> dict[str, Any]:
         node.pop(key, None)
     if kept.get("accelerator", {}).get("processes", 1) == 1:
         kept.pop("sync_statistics", None)
+    if kept.get("data_digest") is None:
+        kept.pop("data_digest", None)
     return kept
 
 

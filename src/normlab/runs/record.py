@@ -31,6 +31,8 @@ class Record:
     """Block → number of examples whose statistics its normalizer uses in training, if it keeps running averages: the
     whole batch, or one process's part of it."""
     environment: dict[str, Any] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    """Module → digest of the code that is no released package (see `normlab.runs.sources`)."""
     published: dict[str, Any] = field(default_factory=dict)
     """The experiment's published figures, by normalizer."""
     diverged_at: int | None = None

@@ -13,6 +13,7 @@ from normlab.runs.directory import RunDirectory, State
 from normlab.runs.identity import run_id
 from normlab.runs.ownership import own
 from normlab.runs.record import Record
+from normlab.runs.sources import digest_sources, list_changes
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +54,16 @@ class Run:
 
     @property
     def is_missing(self) -> bool:
-        """Whether anything is left to do: there is no result yet, or it is to be replaced (`force`)."""
+        """Whether anything is left to do: there is no result yet, or it is to be replaced (`force`).
+
+        Raises ConfigurationError if the code has changed since the run was trained.
+        """
         if self.settings["force"]:
             return True
-        return self.state().status not in ("finished", "diverged")
+        state = self.state()
+        if state.record is not None:
+            self._require_same_code(state.record)
+        return state.status not in ("finished", "diverged")
 
     def state(self) -> State:
         """Return how far the run is."""
@@ -65,7 +72,8 @@ class Run:
     def result(self) -> Record | None:
         """Return the record, and log its status, if nothing is left to do; else return None.
 
-        Raises ConfigurationError if the directory holds a record that is not of this run.
+        Raises ConfigurationError if the directory holds a record that is not of this run, or if the code has changed
+        since the run was trained.
         """
         if self.settings["force"]:
             return None
@@ -73,6 +81,8 @@ class Run:
             record = self.directory.read()
         except ValueError as error:
             raise ConfigurationError(f"{error}\nMove the directory away to run it again.") from error
+        if record is not None:
+            self._require_same_code(record)
         if record is None or not record.is_result:
             return None
         log.info("%s is already %s", self.id, record.status)
@@ -87,7 +97,20 @@ class Run:
             choices=dict(self.choices),
             steps=self.settings["steps"],
             published=self.settings["published"],
+            sources=dict(digest_sources(self.settings)),
         )
+
+    def _require_same_code(self, record: Record) -> None:
+        """Raise ConfigurationError if a result or a checkpoint is of other code, unless `reuse` is set."""
+        is_kept = record.is_result or self.directory.checkpoint.exists()
+        if self.settings["reuse"] or not record.sources or not is_kept:
+            return
+        changes = list_changes(record.sources, digest_sources(self.settings))
+        if changes:
+            raise ConfigurationError(
+                f"{self.id} is {record.status}, but its code has changed since: {', '.join(changes)}. force=true runs"
+                " it again and keeps the old run aside, reuse=true takes it as it is"
+            )
 
     @contextmanager
     def own(self) -> Iterator[None]:

@@ -113,7 +113,7 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
             test_batches=BatchStream(splits.test, preprocess, test_size, steps, seed, name="test"),
             observations=observations,
             evaluations=evaluations,
-            callbacks=[instantiate(callback) for callback in settings["callbacks"].values()],
+            callbacks=[_build_callback(name, rule) for name, rule in settings["callbacks"].items()],
         )
     except (ValueError, TypeError, DataError, InstantiationException) as error:
         raise ConfigurationError(str(error)) from error
@@ -140,6 +140,25 @@ def build_network(settings: Mapping[str, Any], splits: Splits) -> nn.Module:
     if settings["accelerator"]["processes"] > 1 and settings["sync_statistics"]:
         synchronize(network)
     return network
+
+
+NEEDS_LIGHTNINGS_STEPS = (
+    pl.callbacks.EarlyStopping,
+    pl.callbacks.GradientAccumulationScheduler,
+    pl.callbacks.StochasticWeightAveraging,
+    pl.callbacks.WeightAveraging,
+)
+"""Callbacks whose results would be wrong: to Lightning a training batch is a chunk of steps, without metrics."""
+
+
+def _build_callback(name: str, rule: Any) -> pl.Callback:
+    callback: pl.Callback = instantiate(rule)
+    if isinstance(callback, NEEDS_LIGHTNINGS_STEPS) or getattr(callback, "monitor", None) is not None:
+        raise ConfigurationError(
+            f"callbacks.{name}: {type(callback).__name__} acts on single steps or on metrics of Lightning, but here a"
+            " training batch of Lightning is a chunk of steps without metrics, so its result would be wrong"
+        )
+    return callback
 
 
 def _check_trainer_arguments(arguments: Mapping[str, Any]) -> None:

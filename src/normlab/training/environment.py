@@ -29,12 +29,24 @@ def describe_environment(device: torch.device, precision: str, processes: int) -
         "python": platform.python_version(),
         **{name: metadata.version(package) for name, package in PACKAGES.items()},
         "platform": platform.platform(),
+        "cpu": _read_processor(),
         "host": platform.node(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "precision": precision,
         "threads": torch.get_num_threads(),
         "processes": processes,
     }
+
+
+@functools.cache
+def _read_processor() -> str:
+    """Return the model of the processor, on whose instructions the last digits of a result can depend."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return f"{next(models, platform.machine())}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 @functools.cache  # of the code as it was when this process loaded it
