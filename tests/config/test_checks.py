@@ -43,5 +43,5 @@ def test_infinity_is_a_number_where_it_can_be_meant_as_one() -> None:
 def test_an_argument_of_the_trainer_that_contradicts_the_record_is_refused_with_the_key_to_use(
     override: str, key: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=f"would contradict the record of the run: .*{key}"):
+    with pytest.raises(ConfigurationError, match=f"would contradict the record or the steps of a run: .*{key}"):
         normlab.compose(f"+trainer.{override}")

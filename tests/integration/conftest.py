@@ -97,7 +97,7 @@ def curves_of(run: Path) -> dict[str, dict[int, float]]:
     return curves
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 300) -> None:
     """Return once the condition is true; an AssertionError where it does not come true in time."""
     end = time.monotonic() + seconds
     while not condition():

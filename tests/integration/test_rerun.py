@@ -93,7 +93,7 @@ def test_a_users_own_code_that_changed_shows_in_the_verdict(
     done = rerun(tmp_path, run, **path)
     assert done.returncode == 1
     assert "metrics.csv differs from line 2 on" in done.stdout
-    assert "did code outside of normlab change?" in done.stdout
+    assert "  code of mine" in done.stdout
 
     (tmp_path / "mine.py").unlink()
     gone = rerun(tmp_path, run, **path)

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,15 +15,47 @@ from .conftest import WITHOUT_REPORT, Command, record_of, wait_for
 
 Runs = Callable[[str], list[Path]]
 
-RUN = ("experiment=demo", "hydra.mode=RUN", "normalizer=tf_nn", "steps=90", "observe.train_batch.every=5")
-SWEEP = ("experiment=demo", "normalizer=none,tf_layers", "seed=0,1", "steps=40", "observe.train_batch.every=5")
+# Holds a run after the step that the file `hold_at` names, until there is a file `go`; says so by a file `held`.
+# Checkpoints are kept after every chunk of steps, which no user needs.
+HOLDS = """
+import pathlib, time
+from normlab.training import checkpoints
 
-# Checkpoints as often as a test needs them, which no user does.
-OFTEN = "import normlab.training.checkpoints as c; c.SHORTEST_INTERVAL_SECONDS = 0.2; c.SHARE_OF_TIME = 1.0; "
+checkpoints.SHORTEST_INTERVAL_SECONDS, checkpoints.SHARE_OF_TIME = 0.0, 1e9
+
+class Holds:
+    metrics = {}
+
+    def measure(self, state):
+        place = pathlib.Path("hold_at")
+        if place.exists() and int(place.read_text()) == state.step:
+            pathlib.Path(f"held{time.monotonic_ns()}").touch()
+            while not pathlib.Path("go").exists():
+                time.sleep(0.05)
+        return {}
+"""
+HOLD = "+observe.hold={_target_: holds.Holds, first: 5, every: 5}"
+RUN = ("experiment=demo", "hydra.mode=RUN", "normalizer=tf_nn", "steps=90", "observe.train_batch.every=5", HOLD)
+SWEEP = ("experiment=demo", "normalizer=none,tf_layers", "seed=0,1", "steps=40", "observe.train_batch.every=5", HOLD)
+
+
+@pytest.fixture(autouse=True)
+def holds(tmp_path: Path) -> None:
+    (tmp_path / "holds.py").write_text(HOLDS)
+
+
+def start_and_hold(place: Path, step: int, *arguments: str, processes: int = 1) -> "subprocess.Popen[str]":
+    """Start the command, and return once so many runs are held after a step."""
+    for file in place.glob("held*"):
+        file.unlink()
+    (place / "hold_at").write_text(str(step))
+    process = started(place, *arguments)
+    wait_for(lambda: len(list(place.glob("held*"))) == processes)
+    return process
 
 
 def started(tmp_path: Path, *arguments: str) -> "subprocess.Popen[str]":
-    program = f"{OFTEN}from normlab.commands.run import main; main()"
+    program = "from normlab.commands.run import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
         cwd=tmp_path,
@@ -39,6 +70,7 @@ def started(tmp_path: Path, *arguments: str) -> "subprocess.Popen[str]":
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The outputs of the run and of the sweep, each made in one go."""
     place = tmp_path_factory.mktemp("undisturbed")
+    (place / "holds.py").write_text(HOLDS)
     for arguments in (RUN, SWEEP):
         subprocess.run(
             [sys.executable, "-m", "normlab", WITHOUT_REPORT, *arguments], cwd=place, check=True, capture_output=True
@@ -56,15 +88,14 @@ def assert_as_undisturbed(run: Path, undisturbed: Path) -> None:
 def test_a_run_killed_again_and_again_ends_as_if_it_had_never_stopped(
     normlab: Command, runs: Runs, tmp_path: Path, undisturbed: Path
 ) -> None:
-    for kill in range(2):
-        process = started(tmp_path, *RUN)
-        wait_for(lambda: runs("demo") and (runs("demo")[0] / "checkpoints" / "last.ckpt").exists())
-        time.sleep(0.3 + 4 * kill)
+    for step in (20, 65):
+        process = start_and_hold(tmp_path, step, *RUN)
         process.kill()
         process.wait()
+    (tmp_path / "go").touch()
     finished = normlab(*RUN)
     assert finished.returncode == 0, finished.stderr
-    assert "resumes after step" in finished.stdout
+    assert "resumes after step 60" in finished.stdout
     assert_as_undisturbed(runs("demo")[0], undisturbed)
 
 
@@ -72,11 +103,10 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_never_stopped(
 def test_a_signal_ends_the_step_writes_a_checkpoint_and_says_so(
     normlab: Command, runs: Runs, tmp_path: Path, undisturbed: Path, number: signal.Signals, status: int
 ) -> None:
-    process = started(tmp_path, *RUN)
-    wait_for(lambda: runs("demo") and (runs("demo")[0] / "metrics.csv").exists())
-    time.sleep(1)
+    process = start_and_hold(tmp_path, 20, *RUN)
     process.send_signal(number)
-    told, _ = process.communicate(timeout=10)
+    (tmp_path / "go").touch()
+    told, _ = process.communicate(timeout=300)
     assert process.returncode == status, told
     (run,) = runs("demo")
     assert record_of(run)["status"] == "interrupted"
@@ -86,31 +116,16 @@ def test_a_signal_ends_the_step_writes_a_checkpoint_and_says_so(
     assert_as_undisturbed(run, undisturbed)
 
 
-# Holds a run before its first step until a file is there.
-HOLD = """
-import pathlib, time
-import pytorch_lightning as pl
-
-class Hold(pl.Callback):
-    def on_train_start(self, trainer, pl_module):
-        while not pathlib.Path("go").exists():
-            time.sleep(0.05)
-"""
-
-
 def test_of_two_processes_given_one_run_one_trains_and_the_other_leaves(
     normlab: Command, runs: Runs, tmp_path: Path
 ) -> None:
-    (tmp_path / "hold.py").write_text(HOLD)
-    held = (*RUN, "+callbacks.hold._target_=hold.Hold")
-    process = started(tmp_path, *held)
-    wait_for(lambda: runs("demo") and (runs("demo")[0] / "metrics.csv").exists())
-    second = normlab(*held)
+    process = start_and_hold(tmp_path, 5, *RUN)
+    second = normlab(*RUN)
     assert second.returncode == 0
     assert f"is being trained by process {process.pid} on host" in second.stdout
     (tmp_path / "go").touch()
-    process.communicate(timeout=120)
-    assert f"{runs('demo')[0].name} is already finished" in normlab(*held).stdout
+    process.communicate(timeout=300)
+    assert f"{runs('demo')[0].name} is already finished" in normlab(*RUN).stdout
     assert record_of(*runs("demo"))["status"] == "finished"
 
 
@@ -118,12 +133,12 @@ def test_of_two_processes_given_one_run_one_trains_and_the_other_leaves(
 def test_a_worker_that_is_killed_costs_its_own_run_which_the_same_command_makes_up_for(
     normlab: Command, runs: Runs, tmp_path: Path, undisturbed: Path
 ) -> None:
-    process = started(tmp_path, *SWEEP)
-    wait_for(lambda: any((run / "metrics.csv").exists() for run in runs("demo")))
-    victim = next(run for run in runs("demo") if (run / "metrics.csv").exists())
+    process = start_and_hold(tmp_path, 20, *SWEEP, "hydra.launcher.workers=2", processes=2)
+    victim = runs("demo")[0]
     owner = int((victim / "owner.json").read_text().split('"process": ')[1].split("}")[0])
     os.kill(owner, signal.SIGKILL)
-    told, _ = process.communicate(timeout=120)
+    (tmp_path / "go").touch()
+    told, _ = process.communicate(timeout=300)
     assert process.returncode == 1
     assert f"outputs/demo/runs/{victim.name}: its process died" in told
     assert [record_of(run)["status"] for run in runs("demo")].count("finished") == 3
@@ -138,10 +153,10 @@ def test_a_worker_that_is_killed_costs_its_own_run_which_the_same_command_makes_
 def test_a_sweep_whose_driver_is_asked_to_stop_leaves_no_worker_behind_and_can_be_asked_for_again(
     normlab: Command, runs: Runs, tmp_path: Path, undisturbed: Path
 ) -> None:
-    process = started(tmp_path, *SWEEP)
-    wait_for(lambda: sum((run / "metrics.csv").exists() for run in runs("demo")) == 2)
+    process = start_and_hold(tmp_path, 20, *SWEEP, "hydra.launcher.workers=2", processes=2)
     process.send_signal(signal.SIGTERM)
-    told, _ = process.communicate(timeout=10)
+    (tmp_path / "go").touch()
+    told, _ = process.communicate(timeout=300)
     assert process.returncode == 143, told
     assert not any(is_owned(run) for run in runs("demo"))
     assert normlab(*SWEEP).returncode == 0

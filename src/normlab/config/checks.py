@@ -32,7 +32,7 @@ REFUSED = {
     "precision": "use accelerator.precision",
     "strategy": "use accelerator.processes",
 }
-"""Arguments of Lightning's Trainer that would contradict the record of a run → the key in their place."""
+"""Arguments of Lightning's Trainer that would contradict the record or the steps of a run → what to do."""
 CLOSED: dict[str, type] = {"": Config, "accelerator": Accelerator, "report": Report}
 """Groups whose keys the schema lists; "" is the whole config."""
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -55,16 +55,16 @@ def validate(config: DictConfig, working_directory: str | None = None) -> dict[s
         raise ConfigurationError(str(error)) from error
     assert isinstance(plain, dict)
     settings = {str(key): value for key, value in plain.items()}
-    _check_keys(settings)
-    settings["data_digest"] = _digest_data(settings["data"])
-    _check_numbers(settings)
     settings["observe"] = {name: _complete_rule(name, rule) for name, rule in settings["observe"].items()}
+    _check_keys(settings)
+    _check_numbers(settings)
     _check_ranges(settings)
     _check_accelerator(settings)
     if working_directory is not None and str(Path.cwd()) != working_directory:
         for node, key in ((settings, "output_root"), (settings["data"], "root")):
             if isinstance(node.get(key), str):
                 node[key] = str(working_directory / Path(node[key]).expanduser())
+    settings["data_digest"] = _digest_data(settings["data"])
     return settings
 
 
@@ -99,7 +99,7 @@ def _check_keys(config: Mapping[str, Any]) -> None:
         if "_target_" not in rule and (unknown := rule.keys() - {"first", "every", "unless"}):
             raise ConfigurationError(f"nothing reads observe.{name}.{min(unknown)}: choose first, every or unless")
     for key in config["trainer"].keys() & REFUSED.keys():
-        raise ConfigurationError(f"trainer.{key} would contradict the record of the run: {REFUSED[key]}")
+        raise ConfigurationError(f"trainer.{key} would contradict the record or the steps of a run: {REFUSED[key]}")
 
 
 def _check_numbers(config: Mapping[str, Any]) -> None:
