@@ -103,7 +103,8 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
         observations, evaluations = build_observations(settings, splits.task), build_evaluations(settings, splits.task)
         if trial:
             try_objective(module.objective, splits)
-            try_step(module)
+            if accelerator["processes"] == 1:  # with more, layers may ask the other processes, which are not here yet
+                try_step(module)
             try_measurements(observations, evaluations, module, splits, preprocess)
         test_size = min(size, len(splits.test.targets))
         return Parts(
