@@ -104,8 +104,10 @@ class AblationSweeper(BasicSweeper):
             with show_progress([*chain(*batches)], [*chain(*missing)]), StopRequest().listen() as stop:
                 # For launchers that handle no signals: they end their workers when this is raised in them.
                 stop.on_request = lambda: sys.exit(stop.exit_status)
-                for batch in filter(None, missing):
-                    self.launch(batch)
+                for batch in missing:
+                    # Other processes may have finished some meanwhile, such as jobs of a driver that was killed.
+                    if left := [run for run in batch if run.is_missing]:
+                        self.launch(left)
         except SystemExit as signalled:
             return signalled
         except ConfigurationError:
