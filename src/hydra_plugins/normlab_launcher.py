@@ -28,12 +28,11 @@ class OutcomeLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Raises ConfigurationError if a number of the launcher is out of range."""
-        from normlab.errors import ConfigurationError
+        from normlab.config.checks import require_between
 
         for key in ("workers", "size", "at_once"):
-            value = getattr(self, key, None)
-            if value is not None and value < 1:
-                raise ConfigurationError(f"hydra.launcher.{key}={value} is out of range: choose at least 1")
+            if getattr(self, key, None) is not None:
+                require_between(f"hydra.launcher.{key}", getattr(self, key), 1)
         self.hydra_context = hydra_context
         self.task_function = task_function
         self.config = config

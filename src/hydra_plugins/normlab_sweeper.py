@@ -40,13 +40,12 @@ class AblationSweeper(BasicSweeper):
         self.report = report
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from normlab.config.checks import require_between
         from normlab.config.sweep import Planner
-        from normlab.errors import ConfigurationError
 
         for key in ("max_batch_size", "n_trials", "at_once"):
-            value = getattr(self, key, None)
-            if value is not None and value < 1:
-                raise ConfigurationError(f"hydra.sweeper.{key}={value} is out of range: choose at least 1")
+            if getattr(self, key, None) is not None:
+                require_between(f"hydra.sweeper.{key}", getattr(self, key), 1)
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.planner = Planner(hydra_context.config_loader, config)  # type: ignore[arg-type]  # Hydra has one loader
         self.jobs: dict[tuple[str, ...], Job] = {}

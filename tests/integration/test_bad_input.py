@@ -28,6 +28,7 @@ DIGITS = "data=digits"
         (["+lr=0.1"], "nothing reads the key lr: choose one of seed, steps"),
         (["model=null"], "the config group model needs a choice: convnet, deep_cnn, mlp"),
         (["normalizer="], "the config group normalizer needs a choice: batch"),
+        (["experiment=null"], "the config group experiment needs a choice: convnet"),
         (["experiment=mlp", "optimizer.lr=choice(nan,0.1)"], "optimizer.lr=nan is no finite number"),
         (["experiment=mlp", "optimizer.lr=interval(0.1,1)"], "is for a search: add hydra/sweeper=optuna"),
         (["experiment=mlp", "hydra.launcher.workers=-1"], "hydra.launcher.workers=-1 is out of range"),

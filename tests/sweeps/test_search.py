@@ -108,6 +108,7 @@ def test_a_trial_whose_runs_were_stopped_does_not_fail_however_often(tmp_path: P
     for _ in range(4):
         (trial,) = searching.next(1)
         searching.tell(trial, [ended(0.9), State("died")], stopped=True)
+    assert [running.number for running in searching.next(1)] == [trial.number]
 
 
 def test_a_search_for_what_is_not_measured_is_refused(tmp_path: Path) -> None:

@@ -26,7 +26,14 @@ def loss_per_position(logits: Tensor, targets: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("objective", [softmax_cross_entropy, sigmoid_cross_entropy])
 def test_a_loss_over_examples_and_positions_passes(objective: Callable[[Tensor, Tensor], Tensor]) -> None:
-    try_objective(objective, TEXT)
+    shapes = []
+
+    def score(logits: Tensor, targets: Tensor) -> Tensor:
+        shapes.append((logits.shape, targets.shape))
+        return objective(logits, targets)
+
+    try_objective(score, TEXT)
+    assert shapes == [((2, 3, 5), (2, 3))]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def main() -> None:
         return
     for group in (match[1] for text in arguments if (match := re.fullmatch(r"([\w/]+)=(null|~|)", text))):
         choices = sorted(file.stem for file in (config_directory() / group).glob("*.yaml"))
-        if choices and group != "experiment":
+        if choices:
             sys.exit(f"the config group {group} needs a choice: {', '.join(choices)}")
     compose_and_train()
 

@@ -112,10 +112,10 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
 
 
 def _check_ranges(config: Mapping[str, Any]) -> None:
-    _require_between("seed", config["seed"], 0, LARGEST_SEED)
-    _require_between("steps", config["steps"], 1)
-    _require_between("batch_size", config["batch_size"], 1)
-    _require_between("evaluate.one_by_one", config["evaluate"].get("one_by_one"), 0)
+    require_between("seed", config["seed"], 0, LARGEST_SEED)
+    require_between("steps", config["steps"], 1)
+    require_between("batch_size", config["batch_size"], 1)
+    require_between("evaluate.one_by_one", config["evaluate"].get("one_by_one"), 0)
     splits = config["evaluate"].get("splits")
     if not isinstance(splits, list):
         raise ConfigurationError(f"evaluate.splits={splits} has the wrong type: it is a list, such as [val,test]")
@@ -128,9 +128,9 @@ def _check_ranges(config: Mapping[str, Any]) -> None:
                 f"observe.{name} needs a _target_, the class that measures it: without one it can be"
                 f" {', '.join(OBSERVABLE)}"
             )
-        _require_between(f"observe.{name}.first", rule.get("first"), 1)
-        _require_between(f"observe.{name}.every", rule.get("every"), 1)
-        if rule.get("unless") is not None:
+        require_between(f"observe.{name}.first", rule.get("first"), 1)
+        require_between(f"observe.{name}.every", rule.get("every"), 1)
+        if rule["unless"] is not None:
             _require_choice(f"observe.{name}.unless", rule["unless"], tuple(observations))
     lr = config["optimizer"].get("lr")
     if isinstance(lr, int | float) and lr < 0:
@@ -142,9 +142,9 @@ def _check_accelerator(config: Mapping[str, Any]) -> None:
     _require_choice("accelerator.kind", accelerator["kind"], ("auto", "cpu", "gpu"))
     _require_choice("accelerator.precision", accelerator["precision"], PRECISIONS)
     if accelerator["threads"] is not None:
-        _require_between("accelerator.threads", accelerator["threads"], 1)
+        require_between("accelerator.threads", accelerator["threads"], 1)
     processes = accelerator["processes"]
-    _require_between("accelerator.processes", processes, 1)
+    require_between("accelerator.processes", processes, 1)
     if config["batch_size"] % processes:
         raise ConfigurationError(
             f"batch_size={config['batch_size']} cannot be shared evenly by accelerator.processes={processes}:"
@@ -158,7 +158,8 @@ def _check_accelerator(config: Mapping[str, Any]) -> None:
         )
 
 
-def _require_between(key: str, value: int | None, smallest: int, largest: int | None = None) -> None:
+def require_between(key: str, value: int | None, smallest: int, largest: int | None = None) -> None:
+    """Raise ConfigurationError, naming the key, unless a value is an integer in a range."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ConfigurationError(f"{key}={value} has the wrong type: it is an integer")
     if value < smallest or (largest is not None and value > largest):

@@ -26,6 +26,6 @@ def parse_schedules(rules: Mapping[str, Mapping[str, Any]]) -> dict[str, Schedul
     """Parse the rules under the config key `observe`."""
     plain = {name: Schedule(rule["first"], rule["every"]) for name, rule in rules.items()}
     return {
-        name: Schedule(rule["first"], rule["every"], plain[rule["unless"]]) if rule.get("unless") else plain[name]
+        name: Schedule(rule["first"], rule["every"], plain[rule["unless"]]) if rule["unless"] else plain[name]
         for name, rule in rules.items()
     }

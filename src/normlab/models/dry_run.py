@@ -51,11 +51,17 @@ def has_lazy_tensors(network: nn.Module) -> bool:
     return any(map(is_lazy, chain(network.parameters(), network.buffers())))
 
 
+def describe_outputs(outputs: object) -> str:
+    """Return the shape of a tensor or the type of anything else, for messages."""
+    return f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
+
+
 def _require_same_shape(normalizer: nn.Module, inputs: tuple[Any, ...], outputs: object) -> None:
     _require_shape(normalizer, outputs, tuple(inputs[0].shape), "the shape of its inputs")
 
 
 def _require_shape(module: nn.Module, outputs: object, expected: tuple[int, ...], meaning: str) -> None:
     if not isinstance(outputs, Tensor) or tuple(outputs.shape) != expected:
-        found = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise ShapeError(f"{locate(module)} must return {meaning}, here {expected}, but returns {found}")
+        raise ShapeError(
+            f"{locate(module)} must return {meaning}, here {expected}, but returns {describe_outputs(outputs)}"
+        )

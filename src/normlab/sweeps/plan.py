@@ -49,12 +49,13 @@ def check(runs: Sequence[Run]) -> None:
 def list_variants(runs: Sequence[Run]) -> list[Variant]:
     """List what to try, one data set after another."""
     by_id = {run_id({**identify(run.settings), "seed": 0}, run.choices): run for run in runs}
-    ordered = sorted(by_id.values(), key=lambda run: _select(run.settings, *DATA))
-    trials = [_select(run.settings, *DATA, *NETWORK) for run in ordered]
-    return [
-        Variant(f"{run.choices['model']} with {run.choices['normalizer']}", run.settings, trial not in trials[:place])
-        for place, (run, trial) in enumerate(zip(ordered, trials, strict=True))
-    ]
+    variants, tried = [], set()
+    for run in sorted(by_id.values(), key=lambda run: _select(run.settings, *DATA)):
+        trial = _select(run.settings, *DATA, *NETWORK)
+        name = f"{run.choices['model']} with {run.choices['normalizer']}"
+        variants.append(Variant(name, run.settings, is_new=trial not in tried))
+        tried.add(trial)
+    return variants
 
 
 def try_variant(variant: Variant) -> str | None:

@@ -14,6 +14,7 @@ from normlab.data.preprocessing import Preprocess
 from normlab.measurements import State
 from normlab.measurements.contract import Objective, check_values
 from normlab.measurements.normalizer_statistics import copy_for_training
+from normlab.models.dry_run import describe_outputs
 from normlab.training.module import TrainingModule
 from normlab.training.observations import Evaluations, Observations
 
@@ -34,8 +35,7 @@ def try_objective(objective: Objective, splits: Splits) -> None:
     except Exception as error:
         raise ValueError(f"objective: {wanted}, but raises {type(error).__name__}: {error}") from error
     if not isinstance(loss, Tensor) or loss.ndim > 0:
-        found = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-        raise ValueError(f"objective: {wanted}, but returns {found}")
+        raise ValueError(f"objective: {wanted}, but returns {describe_outputs(loss)}")
 
 
 def try_step(module: TrainingModule) -> None:
