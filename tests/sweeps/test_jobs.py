@@ -1,5 +1,7 @@
 """How many runs go at once, and which GPUs each worker sees."""
 
+import sys
+
 import pytest
 import torch
 
@@ -26,6 +28,7 @@ def test_runs_of_several_processes_share_the_cores(
 def test_each_worker_sees_gpus_of_its_own(
     monkeypatch: pytest.MonkeyPatch, visible: str | None, processes: int, expected: list[str]
 ) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda package: "2.13.0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -33,6 +36,12 @@ def test_each_worker_sees_gpus_of_its_own(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert assign_gpus("auto", processes) == expected
     assert assign_gpus("cpu", processes) == []
+
+
+def test_a_build_of_torch_for_cpus_is_not_imported_to_find_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda package: "2.13.0+cpu")
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it raises
+    assert assign_gpus("auto", 1) == []
 
 
 def test_without_a_gpu_workers_have_none() -> None:

@@ -1,6 +1,7 @@
 """The cores and GPUs of this machine, shared out among the runs of a sweep."""
 
 import os
+from importlib import metadata
 
 
 def count_concurrent_runs(processes: int) -> int:
@@ -15,9 +16,11 @@ def assign_gpus(kind: str, processes: int) -> list[str]:
 
     Empty if runs use the CPU, or there is no GPU.
     """
+    if kind == "cpu" or metadata.version("torch").endswith("+cpu"):  # whose import would take seconds to say no
+        return []
     import torch
 
-    if kind == "cpu" or not torch.cuda.is_available():
+    if not torch.cuda.is_available():
         return []
     visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(torch.cuda.device_count())))
     gpus = visible.split(",")

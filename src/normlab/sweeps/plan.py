@@ -60,7 +60,7 @@ def list_variants(runs: Sequence[Run]) -> list[Variant]:
 
 def try_variant(variant: Variant) -> str | None:
     """Build a variant on a few examples of its data, and make a step if it is new; return the mistake, if any."""
-    # They import torch, which the driver of a sweep does not need.
+    # They import torch, which the driver of a sweep needs only to find GPUs or to train in its own process.
     from normlab.training.build import build
     from normlab.training.data import try_data
 
