@@ -14,9 +14,8 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import pytorch_lightning as pl
 from paired import in_turn, print_machine, ratio, rounds_asked_for, spread
 
 ANSWERS = (
@@ -31,13 +30,17 @@ ANSWERS = (
 )
 IMPORTS = "import torch, pytorch_lightning"
 MARK = "first update at"
+FIRST = "+observe.first={_target_: startup.FirstUpdate, first: 1, every: 1}"
 
 
-class FirstUpdate(pl.Callback):
-    """Tells, in the command's own process, when a run of one step has made it."""
+class FirstUpdate:
+    """Prints, in the command's own process, when a run of one step has made it; before that, when it is tried."""
 
-    def on_train_batch_end(self, *args: Any) -> None:
+    metrics: ClassVar[dict[str, Any]] = {}
+
+    def measure(self, state: object) -> dict[str, float]:
         print(MARK, time.time(), flush=True)
+        return {}
 
 
 def seconds_to_answer(*arguments: str) -> float:
@@ -62,13 +65,13 @@ def seconds_to_first_update() -> float:
         arguments = ("model=mlp", "steps=1", f"output_root={root}", "evaluate.splits=[]", "evaluate.one_by_one=0")
         start = time.time()
         finished = subprocess.run(
-            [sys.executable, "-m", "normlab", *arguments, "+callbacks.first._target_=startup.FirstUpdate"],
+            [sys.executable, "-m", "normlab", *arguments, FIRST],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             check=True,
             capture_output=True,
             text=True,
         )
-    (told,) = (line for line in finished.stdout.splitlines() if line.startswith(MARK))
+    *_, told = (line for line in finished.stdout.splitlines() if line.startswith(MARK))
     return float(told.removeprefix(MARK)) - start
 
 

@@ -37,11 +37,15 @@ def test_infinity_is_a_number_where_it_can_be_meant_as_one() -> None:
         ("devices=2", "accelerator.processes"),
         ("accelerator=gpu", "accelerator.kind"),
         ("max_epochs=2", "steps"),
-        ("logger=false", "metrics.csv"),
+        ("logger=false", "loggers.NAME"),
+        ("val_check_interval=10", "observe.NAME.first"),
+        ("deterministic=true", "accelerator.deterministic"),
     ],
 )
 def test_an_argument_of_the_trainer_that_contradicts_the_record_is_refused_with_the_key_to_use(
     override: str, key: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=f"would contradict the record or the steps of a run: .*{key}"):
+    with pytest.raises(
+        ConfigurationError, match=f"would contradict the record, the steps or the schedules of a run: .*{key}"
+    ):
         normlab.compose(f"+trainer.{override}")

@@ -18,10 +18,15 @@ import pathlib
 import pytorch_lightning as pl
 import normlab.training.checkpoints as checkpoints
 
-class Often(pl.Callback):
+class Often:
+    metrics = {}
+
     def __init__(self):
         checkpoints.SHORTEST_INTERVAL_SECONDS = 0.0
         checkpoints.SHARE_OF_TIME = 1.0
+
+    def measure(self, state):
+        return {}
 
 class FillsTheDiskOnce(pl.Callback):
     def on_train_end(self, trainer, module):
@@ -61,10 +66,12 @@ def on_a_disk_of_its_own(tmp_path: Path) -> Callable[[str, str], str]:
     return run
 
 
+@pytest.mark.parametrize("callback", ["", "+callbacks.inert._target_=pytorch_lightning.Callback"])
 def test_a_checkpoint_that_the_disk_does_not_take_costs_a_warning(
-    on_a_disk_of_its_own: Callable[[str, str], str],
+    on_a_disk_of_its_own: Callable[[str, str], str], callback: str
 ) -> None:
-    command = f"$NORMLAB {' '.join(RUN)} +callbacks.often._target_=of_a_user.Often"
+    often = "'+observe.often={_target_: of_a_user.Often, first: 1000, every: 1000}'"
+    command = f"$NORMLAB {' '.join(RUN)} {often} {callback}"
     told = on_a_disk_of_its_own("size=330k", f"{command}; echo status $?; ls outputs/single/runs/*/checkpoints")
     assert re.search(r"no checkpoint after step \d+, the previous one stays \(is the disk full\?\)", told)
     assert "status 0" in told

@@ -36,6 +36,11 @@ class Holds:
 """
 HOLD = "+observe.hold={_target_: holds.Holds, first: 5, every: 5}"
 RUN = ("experiment=demo", "hydra.mode=RUN", "normalizer=tf_nn", "steps=90", "observe.train_batch.every=5", HOLD)
+AVERAGED = (
+    *RUN,
+    "+callbacks.ema._target_=pytorch_lightning.callbacks.EMAWeightAveraging",
+    "+callbacks.ema.decay=0.9",
+)
 SWEEP = ("experiment=demo", "normalizer=none,tf_layers", "seed=0,1", "steps=40", "observe.train_batch.every=5", HOLD)
 
 
@@ -71,7 +76,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The outputs of the run and of the sweep, each made in one go."""
     place = tmp_path_factory.mktemp("undisturbed")
     (place / "holds.py").write_text(HOLDS)
-    for arguments in (RUN, SWEEP):
+    for arguments in (RUN, AVERAGED, SWEEP):
         subprocess.run(
             [sys.executable, "-m", "normlab", WITHOUT_REPORT, *arguments], cwd=place, check=True, capture_output=True
         )
@@ -96,6 +101,19 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_never_stopped(
     finished = normlab(*RUN)
     assert finished.returncode == 0, finished.stderr
     assert "resumes after step 61" in finished.stdout  # held at 65, in the chunk after it
+    assert_as_undisturbed(runs("demo")[0], undisturbed)
+
+
+def test_a_run_with_averaged_weights_that_is_killed_resumes_with_its_averages(
+    normlab: Command, runs: Runs, tmp_path: Path, undisturbed: Path
+) -> None:
+    process = start_and_hold(tmp_path, 65, *AVERAGED)
+    process.kill()
+    process.wait()
+    (tmp_path / "go").touch()
+    finished = normlab(*AVERAGED)
+    assert finished.returncode == 0, finished.stderr
+    assert "resumes after step 64" in finished.stdout
     assert_as_undisturbed(runs("demo")[0], undisturbed)
 
 

@@ -1,14 +1,13 @@
 """Two processes train one network as one process does, up to what they are told to keep apart."""
 
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
 from normlab.config.compose import compose
@@ -16,7 +15,9 @@ from normlab.errors import ConfigurationError
 from normlab.runs.record import Record
 from normlab.training.build import build
 from normlab.training.checkpoints import latest
-from normlab.training.run import train
+from normlab.training.module import TrainingModule
+from normlab.training.observations import Observer
+from normlab.training.run import RunInterrupted, train
 
 from ..integration.conftest import curves_of
 
@@ -114,21 +115,16 @@ class Drawing(nn.Module):
         return centred
 
 
-class StopsHere(pl.Callback):
-    """Ends the training of the first process, while a file is there, after update 3."""
-
-    def __init__(self, file: str) -> None:
-        self.file = Path(file)
-
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
-        if rank_zero_only.rank == 0 and pl_module.steps_done == 3 and self.file.exists():  # type: ignore[attr-defined]
-            trainer.should_stop = True
-
-
-def test_a_run_that_a_callback_of_one_process_ends_goes_on_as_if_it_had_not_whatever_its_modules_draw(
-    tmp_path: Path,
+def test_a_run_whose_first_process_is_stopped_resumes_to_the_same_bytes_whatever_its_modules_draw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tmp_path / "stop"
+    observe = Observer.observe
+
+    def observe_and_stop(self: Observer, module: TrainingModule, loggers: Any) -> None:
+        observe(self, module, loggers)
+        if module.steps_done == 3:
+            signal.raise_signal(signal.SIGTERM)
+
     tables = []
     for place, stops in (("stopped", True), ("whole", False)):
         run = compose(
@@ -138,16 +134,16 @@ def test_a_run_that_a_callback_of_one_process_ends_goes_on_as_if_it_had_not_what
             "observe.val.first=1",
             "observe.val.every=1",
             f"output_root={tmp_path / place}",
-            f"+callbacks.stop._target_={__name__}.StopsHere",
-            f"+callbacks.stop.file={file}",
         )
         run = replace(run, settings={**run.settings, "normalizer": {"_target_": f"{__name__}.Drawing"}})
         if stops:
-            file.touch()
-            assert train(run).status == "interrupted"
-            file.unlink()
+            with monkeypatch.context() as patched:
+                patched.setattr(Observer, "observe", observe_and_stop)
+                with pytest.raises(RunInterrupted):
+                    train(run)
+            assert 3 < torch.load(run.directory.checkpoint, weights_only=True)["steps_done"] < 12
         assert train(run).status == "finished"
-        tables.append(next((tmp_path / place).glob("single/runs/*/metrics.csv")).read_bytes())
+        tables.append(run.directory.metrics.read_bytes())
     assert tables[0] == tables[1]
 
 

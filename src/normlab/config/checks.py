@@ -18,21 +18,31 @@ OBSERVABLE = (*SPLITS, "train_batch", "test_batch", "normalizers", "histograms")
 """Measurements that ship (see `normlab.measurements.build`)."""
 REFUSED = {
     "accelerator": "use accelerator.kind",
-    "accumulate_grad_batches": "to Lightning a batch is a chunk of steps, so use batch_size",
+    "barebones": "metrics.csv and TensorBoard are always written",
     "callbacks": "use +callbacks.NAME._target_",
+    "check_val_every_n_epoch": "use observe.NAME.first and .every",
+    "deterministic": "use accelerator.deterministic",
     "devices": "use accelerator.processes",
-    "gradient_clip_algorithm": "to Lightning a batch is a chunk of steps, which has no gradient to clip",
-    "gradient_clip_val": "to Lightning a batch is a chunk of steps, which has no gradient to clip",
-    "limit_train_batches": "to Lightning a batch is a chunk of steps, so use steps",
-    "logger": "metrics.csv and TensorBoard are always written",
+    "enable_checkpointing": "use +callbacks.NAME._target_=pytorch_lightning.callbacks.ModelCheckpoint",
+    "fast_dev_run": "use steps=1",
+    "limit_train_batches": "use steps",
+    "limit_val_batches": "use observe.NAME.first and .every",
+    "logger": "metrics.csv and TensorBoard are always written; for others use +loggers.NAME._target_",
     "max_epochs": "use steps",
     "min_epochs": "use steps",
     "num_nodes": "use accelerator.processes",
-    "overfit_batches": "to Lightning a batch is a chunk of steps, so use a smaller data set",
+    "num_sanity_val_steps": "use observe.NAME.first and .every",
+    "overfit_batches": "use a smaller data set",
+    "plugins": "use accelerator",
     "precision": "use accelerator.precision",
+    "reload_dataloaders_every_n_epochs": "the data stay in memory",
     "strategy": "use accelerator.processes",
+    "sync_batchnorm": "use sync_statistics",
+    "val_check_interval": "use observe.NAME.first and .every",
 }
-"""Arguments of Lightning's Trainer that would contradict the record or the steps of a run → what to do."""
+"""Arguments of Lightning's Trainer that would contradict the record, the steps or the schedules of a run → remedy."""
+HARMLESS = ("benchmark", "detect_anomaly", "enable_model_summary")
+"""Arguments of the Trainer that mean the same to chunks of steps; a run with any other is trained batch by batch."""
 CLOSED: dict[str, type] = {"": Config, "accelerator": Accelerator, "report": Report}
 """Groups whose keys the schema lists; "" is the whole config."""
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -73,6 +83,12 @@ def select_observations(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: rule for name, rule in config["observe"].items() if rule is not None}
 
 
+def list_automatic_keys(config: Mapping[str, Any]) -> list[str]:
+    """Return the keys for which Lightning trains batch by batch, by automatic optimization, instead of in chunks."""
+    callbacks = [f"callbacks.{name}" for name, rule in config["callbacks"].items() if rule is not None]
+    return [*callbacks, *(f"trainer.{key}" for key in config["trainer"] if key not in HARMLESS)]
+
+
 def _complete_rule(name: str, rule: Any) -> dict[str, Any] | None:
     if rule is not None and not isinstance(rule, Mapping):
         raise ConfigurationError(f"observe.{name}={rule} is no schedule: set observe.{name}.first and .every, or null")
@@ -99,7 +115,9 @@ def _check_keys(config: Mapping[str, Any]) -> None:
         if "_target_" not in rule and (unknown := rule.keys() - {"first", "every", "unless"}):
             raise ConfigurationError(f"nothing reads observe.{name}.{min(unknown)}: choose first, every or unless")
     for key in config["trainer"].keys() & REFUSED.keys():
-        raise ConfigurationError(f"trainer.{key} would contradict the record or the steps of a run: {REFUSED[key]}")
+        raise ConfigurationError(
+            f"trainer.{key} would contradict the record, the steps or the schedules of a run: {REFUSED[key]}"
+        )
 
 
 def _check_numbers(config: Mapping[str, Any]) -> None:
@@ -150,6 +168,13 @@ def _check_accelerator(config: Mapping[str, Any]) -> None:
             f"batch_size={config['batch_size']} cannot be shared evenly by accelerator.processes={processes}:"
             f" choose a multiple of {processes}"
         )
+    automatic = list_automatic_keys(config)
+    for key, default in {"cuda_graph": False, "processes": 1}.items():
+        if automatic and accelerator[key] != default:
+            raise ConfigurationError(
+                f"{automatic[0]} makes Lightning train batch by batch, which excludes accelerator.{key}: choose"
+                f" accelerator.{key}={str(default).lower()}"
+            )
     if accelerator["cuda_graph"] and (processes > 1 or accelerator["precision"] == "16-mixed"):
         raise ConfigurationError(
             "accelerator.cuda_graph records a step that waits for nothing, while a step of several processes waits for"

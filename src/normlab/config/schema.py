@@ -55,7 +55,8 @@ class Config:
     report: Report = field(default_factory=Report)
     published: dict[str, Any] = field(default_factory=dict)  # published figures, by normalizer
     trainer: dict[str, Any] = field(default_factory=dict)  # further arguments of Lightning's Trainer
-    callbacks: dict[str, Any] = field(default_factory=dict)  # user-defined callbacks, by name
+    callbacks: dict[str, Any] = field(default_factory=dict)  # Lightning's or a user's own, by name
+    loggers: dict[str, Any] = field(default_factory=dict)  # further loggers of Lightning, by name
     output_root: str = "outputs"
     force: bool = False  # rerun a finished run; its directory is moved aside
     reuse: bool = False  # take runs of other code as they are

@@ -83,6 +83,9 @@ class BatchStream:
         """Return the preprocessed batch of `step`, counted from 0."""
         return self.examples(self.indices(step))
 
+    def __deepcopy__(self, memo: object) -> "BatchStream":
+        return self  # a copy of a module would copy the data, which nobody changes
+
     def __len__(self) -> int:
         return self.steps
 

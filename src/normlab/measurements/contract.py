@@ -31,6 +31,8 @@ class State:
     test_batches: BatchStream
     step: int
     """Number of steps done."""
+    batches_done: int
+    """Number of training batches that they took: more than steps if gradients are accumulated."""
     count: int = 0
     """Number of earlier observations by the same schedule."""
 

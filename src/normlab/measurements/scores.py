@@ -34,7 +34,7 @@ class BatchScore(SplitScore):
 
     def measure(self, state: State) -> dict[str, float]:
         is_test = self.split == "test_batch"
-        batch = state.test_batches.batch(state.count) if is_test else state.batches.batch(state.step - 1)
+        batch = state.test_batches.batch(state.count) if is_test else state.batches.batch(state.batches_done - 1)
         return _prefix(self.split, _score(state, [batch]))
 
 

@@ -15,6 +15,7 @@ WITHOUT_EFFECT = (
     "report",
     "by_normalizer",
     "observe.histograms",
+    "loggers",
 )
 """Keys that cannot change a result: runs that differ in these alone are the same run.
 

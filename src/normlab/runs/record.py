@@ -35,6 +35,8 @@ class Record:
     """Module → digest of the code that is no released package (see `normlab.runs.sources`)."""
     published: dict[str, Any] = field(default_factory=dict)
     """The experiment's published figures, by normalizer."""
+    training: Literal["chunks", "automatic optimization"] = "chunks"
+    """Whether Lightning made chunks of steps or, for callbacks and arguments of its Trainer, one batch per step."""
     diverged_at: int | None = None
     """The step whose loss was not finite, if the run diverged."""
     stopped_at: int | None = None

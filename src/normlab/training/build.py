@@ -1,7 +1,6 @@
 """Build the parts of a run from its settings: data, network, loss, optimizer, batches. Writes nothing."""
 
 import functools
-import inspect
 import logging
 import os
 from collections.abc import Mapping
@@ -11,9 +10,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from torch import nn
 
+from normlab.config.checks import list_automatic_keys
 from normlab.config.targets import bind, call
 from normlab.data import BatchStream, DataError, Split, Splits
 from normlab.errors import ConfigurationError
@@ -22,7 +21,17 @@ from normlab.models import initialize
 from normlab.models.dry_run import dry_run, has_lazy_tensors
 from normlab.normalizers import bind_features, synchronize
 from normlab.processes.memory import keep_freed_memory
+from normlab.training.automatic import AutomaticModule
+from normlab.training.callbacks import (
+    build_callbacks,
+    check_automatic,
+    check_trainer_arguments,
+    find_accumulation,
+    quieten_lightning,
+    warn_of_inexact_resumption,
+)
 from normlab.training.data import Data, LoadData, load_data
+from normlab.training.loggers import MakeLogger, build_loggers
 from normlab.training.module import TrainingModule
 from normlab.training.observations import Evaluations, Observations, build_evaluations, build_observations
 from normlab.training.trial import try_measurements, try_objective, try_step
@@ -41,6 +50,7 @@ class Parts:
     observations: Observations
     evaluations: Evaluations
     callbacks: list[pl.Callback]
+    loggers: list[MakeLogger]
 
     @property
     def metrics(self) -> dict[str, Metric]:
@@ -66,6 +76,7 @@ class Parts:
             module.batches,
             self.test_batches,
             module.steps_done,
+            module.batches_done,
             count,
         )
 
@@ -87,12 +98,14 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
     if accelerator["cuda_graph"] and device.type != "cuda":
         raise ConfigurationError("accelerator.cuda_graph=true is for CUDA GPUs, and this run is on a CPU")
     set_up_torch(settings)
+    quieten_lightning()
     try:
-        _check_trainer_arguments(settings["trainer"])
+        check_trainer_arguments(settings["trainer"])
         data = load(settings, device)
         splits, preprocess = data.splits, data.preprocess
         size, steps, seed = settings["batch_size"], settings["steps"], settings["seed"]
-        module = TrainingModule(
+        in_chunks = not list_automatic_keys(settings)
+        module = (TrainingModule if in_chunks else AutomaticModule)(
             build_network(settings, splits).to(device),
             bind(settings, "objective"),
             bind(settings, "optimizer"),
@@ -101,6 +114,12 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
             accelerator["cuda_graph"],
         )
         observations, evaluations = build_observations(settings, splits.task), build_evaluations(settings, splits.task)
+        callbacks = build_callbacks(settings)
+        if isinstance(module, AutomaticModule):
+            limit = settings["trainer"].get("max_steps", -1)
+            module.plan(steps if limit == -1 else min(steps, limit), find_accumulation(settings, callbacks))
+            check_automatic(settings, module, callbacks, observations)
+            warn_of_inexact_resumption(callbacks, settings["trainer"])
         if trial:
             try_objective(module.objective, splits)
             if accelerator["processes"] == 1:  # with more, layers may ask the other processes, which are not here yet
@@ -114,7 +133,8 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
             test_batches=BatchStream(splits.test, preprocess, test_size, steps, seed, name="test"),
             observations=observations,
             evaluations=evaluations,
-            callbacks=[_build_callback(name, rule) for name, rule in settings["callbacks"].items()],
+            callbacks=[*callbacks.values()],
+            loggers=build_loggers(settings),
         )
     except (ValueError, TypeError, DataError, InstantiationException) as error:
         raise ConfigurationError(str(error)) from error
@@ -141,31 +161,6 @@ def build_network(settings: Mapping[str, Any], splits: Splits) -> nn.Module:
     if settings["accelerator"]["processes"] > 1 and settings["sync_statistics"]:
         synchronize(network)
     return network
-
-
-NEEDS_LIGHTNINGS_STEPS = (
-    pl.callbacks.EarlyStopping,
-    pl.callbacks.GradientAccumulationScheduler,
-    pl.callbacks.StochasticWeightAveraging,
-    pl.callbacks.WeightAveraging,
-)
-"""Callbacks whose results would be wrong: to Lightning a training batch is a chunk of steps, without metrics."""
-
-
-def _build_callback(name: str, rule: Any) -> pl.Callback:
-    callback: pl.Callback = instantiate(rule)
-    if isinstance(callback, NEEDS_LIGHTNINGS_STEPS) or getattr(callback, "monitor", None) is not None:
-        raise ConfigurationError(
-            f"callbacks.{name}: {type(callback).__name__} acts on single steps or on metrics of Lightning, but here a"
-            " training batch of Lightning is a chunk of steps without metrics, so its result would be wrong"
-        )
-    return callback
-
-
-def _check_trainer_arguments(arguments: Mapping[str, Any]) -> None:
-    known = inspect.signature(pl.Trainer).parameters
-    for key in arguments.keys() - known.keys():
-        raise ConfigurationError(f"trainer.{key} is no argument of Lightning's Trainer, which has {', '.join(known)}")
 
 
 @functools.cache

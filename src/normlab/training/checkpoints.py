@@ -13,8 +13,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from normlab.runs.directory import RunDirectory
+from normlab.training.automatic import AutomaticModule
 from normlab.training.module import TrainingModule
 
 log = logging.getLogger(__name__)
@@ -27,7 +29,11 @@ SHORTEST_INTERVAL_SECONDS = 5.0
 Checkpoint = dict[str, Any]
 """The content of a file: weights and buffers, optimizer, steps done, the states of torch's global generators (for
 modules that draw while they train), the size of `metrics.csv` in bytes (rows behind it are dropped), the seconds
-trained, and the run's id."""
+trained, and the run's id. If Lightning's Trainer keeps its own state there, that holds weights and optimizer."""
+
+
+TRAINER_STATE = "loops"
+"""Key of a checkpoint that shows that Lightning's Trainer wrote it."""
 
 
 class Cadence:
@@ -64,7 +70,7 @@ class Checkpoints(pl.Callback):
         self.seconds_before = seconds_before
         self.networks = networks
         self._started = time.monotonic()
-        self._cadence = Cadence()
+        self.cadence = Cadence()
 
     @property
     def seconds(self) -> float:
@@ -72,39 +78,98 @@ class Checkpoints(pl.Callback):
         return self.seconds_before + (time.monotonic() - self._started) / self.networks
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
-        if self._cadence.is_due:
-            assert isinstance(pl_module, TrainingModule)
-            with self._cadence.time_writing():
-                self.save(pl_module)
+        assert isinstance(pl_module, TrainingModule)
+        if self.cadence.is_due:
+            self.save(pl_module)
 
     def save(self, module: TrainingModule) -> None:
-        """Write a checkpoint; if the disk does not take it, warn and keep the previous ones.
+        """Keep a checkpoint.
 
         A diverged network is not kept: a run cut short after that diverges again, at the same step.
         """
-        if module.diverged_at is not None:
-            return
-        content: Checkpoint = {
+        if module.diverged_at is None:
+            content = {**self.describe(module), **capture_state(module)}
+            self.write(lambda path: torch.save(content, path), module.steps_done)
+
+    def write(self, save: Callable[[Path], None], step: int) -> None:
+        """Let `save` write a checkpoint; if the disk does not take it, warn and keep the previous ones."""
+        try:
+            with self.cadence.time_writing():
+                keep(self.directory, save)
+        except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError on a full disk
+            log.warning("no checkpoint after step %d, the previous one stays (is the disk full?): %s", step, error)
+
+    def describe(self, module: TrainingModule) -> Checkpoint:
+        """Return what a checkpoint says of the run and its directory."""
+        return {
             "run_id": self.directory.path.name,
-            **capture_state(module),
             "metrics_size": self.directory.metrics.stat().st_size,
             "seconds": self.seconds,
         }
-        try:
-            keep(self.directory, lambda path: torch.save(content, path))
-        except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError on a full disk
-            log.warning(
-                "no checkpoint after step %d, the previous one stays (is the disk full?): %s", module.steps_done, error
-            )
+
+
+class TrainerCheckpoints(Checkpoints, pl.callbacks.Checkpoint):
+    """Keeps checkpoints that hold the state of the Trainer and of its callbacks too, from which Lightning resumes.
+
+    Lightning resumes exactly after a batch that ends with a step, and at the end of an epoch. Within an epoch it does
+    not call `on_train_epoch_start` again, so that with callbacks that act there only ends of epochs are kept.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.within_epochs = True
+
+    def setup(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        self.within_epochs = not any(is_overridden("on_train_epoch_start", each, pl.Callback) for each in callbacks)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+        if not trainer.is_last_batch and not trainer.limit_val_batches:
+            self._keep_and_stop(trainer, pl_module, self.within_epochs)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.is_last_batch:
+            self._keep_and_stop(trainer, pl_module, self.within_epochs)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._keep_and_stop(trainer, pl_module, True)
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint) -> None:
+        assert isinstance(pl_module, AutomaticModule)
+        checkpoint |= {**self.describe(pl_module), **capture_progress(pl_module)}
+
+    def describe(self, module: TrainingModule) -> Checkpoint:
+        assert isinstance(module, AutomaticModule)
+        # Lightning keeps it too, but does not restore it at the end of an epoch.
+        return {**super().describe(module), "loader": module.loader.state_dict()}
+
+    def _keep_and_stop(self, trainer: pl.Trainer, module: pl.LightningModule, is_exact: bool) -> None:
+        """Keep a checkpoint if one is due, and stop if that is requested.
+
+        None is kept once training is to end: what a callback ended would go on from it.
+        """
+        assert isinstance(module, AutomaticModule)
+        if trainer.should_stop or module.is_complete:
+            return
+        if is_exact and module.has_stepped and (module.stop_requested or self.cadence.is_due):
+            self.write(trainer.save_checkpoint, module.steps_done)
+        trainer.should_stop = module.stop_requested
 
 
 def capture_state(module: TrainingModule) -> Checkpoint:
     """Return the state of a module and of torch's global generators, for `restore`."""
     return {
-        "steps_done": module.steps_done,
+        **capture_progress(module),
         "network": {name: _copy(value) for name, value in module.network.state_dict().items()},
         "optimizer": module.optimizer.state_dict(),
         "scaler": module.scaler.state_dict(),
+    }
+
+
+def capture_progress(module: TrainingModule) -> Checkpoint:
+    """Return the steps done and the state of torch's global generators."""
+    return {
+        "steps_done": module.steps_done,
         "generator": torch.get_rng_state(),
         "gpu_generators": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
@@ -116,11 +181,17 @@ def _copy(value: Any) -> Any:
 
 
 def restore(module: TrainingModule, content: Checkpoint) -> None:
-    """Put a module, and torch's global generators, in the state of a checkpoint."""
-    module.network.load_state_dict(content["network"])
-    module.optimizer.load_state_dict(content["optimizer"])
-    module.scaler.load_state_dict(content["scaler"])
+    """Put a module, and torch's global generators, in the state of a checkpoint.
+
+    If that holds the state of Lightning's Trainer, this restores weights and optimizer as it starts.
+    """
+    if TRAINER_STATE not in content:
+        module.network.load_state_dict(content["network"])
+        module.optimizer.load_state_dict(content["optimizer"])
+        module.scaler.load_state_dict(content["scaler"])
     module.steps_done = content["steps_done"]
+    if isinstance(module, AutomaticModule):
+        module.loader.load_state_dict(content["loader"])
     torch.set_rng_state(content["generator"])
     if content["gpu_generators"]:
         torch.cuda.set_rng_state_all(content["gpu_generators"])
@@ -142,7 +213,7 @@ def keep(directory: RunDirectory, save: Callable[[Path], None]) -> None:
 
 
 def latest(directory: RunDirectory) -> Checkpoint | None:
-    """Return the content of the latest sound checkpoint, and log which were skipped and why.
+    """Return the content and the `path` of the latest sound checkpoint, and log which were skipped and why.
 
     A checkpoint is sound if its checksums are right, it belongs to this run, and the metrics before it are there. It is
     read as plain data and tensors, so that no code in it can run.
@@ -150,7 +221,7 @@ def latest(directory: RunDirectory) -> Checkpoint | None:
     for path in (directory.checkpoint, directory.previous_checkpoint):
         if path.exists():
             try:
-                return _read(path, directory)
+                return {**_read(path, directory), "path": path}
             except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
                 log.warning("skipping %s: %s", path, error)
     return None

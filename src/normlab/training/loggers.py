@@ -1,22 +1,30 @@
-"""Lightning loggers for metrics: `metrics.csv` for machines, TensorBoard for people."""
+"""Lightning loggers for metrics: `metrics.csv` for machines, TensorBoard for people, and those that a config names."""
 
 import csv
+import inspect
 import os
+import tempfile
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from torch.utils.tensorboard.summary import hparams
 
+from normlab.config.targets import bind
+from normlab.errors import ConfigurationError
 from normlab.runs.identity import flatten
 
 Hyperparameters = dict[str, bool | int | float | str]
+MakeLogger = Callable[[Path], Logger]
+"""From the directory of a run to a logger."""
 
 
 class CsvLogger(Logger):
     """Writes `step,name,value`, one row per value; values have full precision.
+
+    A value that is logged twice for a step in a row, as `LearningRateMonitor` does, is written once.
 
     Args:
         path: of the file.
@@ -30,12 +38,13 @@ class CsvLogger(Logger):
         # Line by line, so that a run can be watched, and observations survive a crash.
         self._file = path.open("a" if size else "w", encoding="utf-8", newline="", buffering=1)
         self._rows = csv.writer(self._file, lineterminator="\n")
+        self._latest: dict[str, int | None] = {}
         if not size:
             self._rows.writerow(["step", "name", "value"])
 
     @property
     def name(self) -> str:
-        return "metrics"
+        return "callbacks"  # `ModelCheckpoint` writes to `callbacks/checkpoints` of a run directory
 
     @property
     def version(self) -> str:
@@ -45,7 +54,9 @@ class CsvLogger(Logger):
         """The run's config.yaml holds them."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self._rows.writerows([step, name, repr(float(value))] for name, value in metrics.items())
+        new = {name: float(value) for name, value in metrics.items() if self._latest.get(name, -1) != step}
+        self._rows.writerows([step, name, repr(value)] for name, value in new.items())
+        self._latest |= dict.fromkeys(new, step)
 
     def finalize(self, status: str) -> None:
         self._file.flush()
@@ -87,6 +98,36 @@ class RunTensorBoardLogger(TensorBoardLogger):
         """Write the start (1) or the end (2) of the session; part 0 would be the list of columns."""
         summaries = hparams(self._session, {})  # type: ignore[no-untyped-call]
         self.experiment._get_file_writer().add_summary(summaries[part])
+
+
+def build_loggers(settings: Mapping[str, Any]) -> list[MakeLogger]:
+    """Return functions that make the loggers of a config. Raises ConfigurationError, naming the key.
+
+    Each is made once in an empty directory, so that mistakes show; those of Lightning connect to nothing before they
+    are used.
+    """
+    loggers = [_bind_logger(f"loggers.{name}", rule) for name, rule in settings["loggers"].items() if rule is not None]
+    with tempfile.TemporaryDirectory() as directory:
+        for make in loggers:
+            make(Path(directory))
+    return loggers
+
+
+def _bind_logger(key: str, rule: Mapping[str, Any]) -> MakeLogger:
+    target = bind({key: rule}, key)
+
+    def make(directory: Path) -> Logger:
+        try:
+            # What a config leaves open goes to the directory of the run.
+            accepts = "save_dir" in inspect.signature(target.func).parameters
+            logger = target(**{"save_dir": directory} if accepts and "save_dir" not in rule else {})
+        except Exception as error:
+            raise ConfigurationError(f"{key}: {error}") from error
+        if not isinstance(logger, Logger):
+            raise ConfigurationError(f"{key}: {type(logger).__name__} is no pytorch_lightning.loggers.Logger")
+        return logger
+
+    return make
 
 
 def collect_hyperparameters(choices: Mapping[str, str], config: Mapping[str, Any]) -> Hyperparameters:

@@ -114,6 +114,11 @@ class TrainingModule(pl.LightningModule):
         self.diverged_at = self.steps_done
         return True
 
+    @property
+    def batches_done(self) -> int:
+        """Number of training batches that the steps took."""
+        return self.steps_done
+
     def stop(self) -> None:
         """End training after the step in progress; of several processes, all end it after the same step."""
         if self.parallel is None:
@@ -121,11 +126,9 @@ class TrainingModule(pl.LightningModule):
         else:
             self.stop_requested = True
 
-    def on_train_batch_end(self, *args: Any) -> None:
-        # A callback may set `should_stop` in this process alone, which must not leave the others waiting.
-        if self.parallel is not None and self.trainer.should_stop and self.diverged_at is None:
-            self.stop_requested = True
-            self.trainer.should_stop = self.parallel.stop_agreed
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.network(inputs)
+        return logits
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.optimizer

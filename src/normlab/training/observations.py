@@ -1,6 +1,7 @@
 """The measurements of a run: built from its settings, tried, taken while it trains, and sent to its loggers."""
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from normlab.data import Task
 from normlab.measurements import Measurement, Metric, OneByOneScore, State
 from normlab.measurements.contract import Values, check_values
 from normlab.measurements.schedule import Schedule, parse_schedules
+from normlab.training.automatic import AutomaticModule
 from normlab.training.module import TrainingModule
 
 log = logging.getLogger(__name__)
@@ -65,11 +67,18 @@ class Observer(pl.Callback):
 
     def observe(self, module: TrainingModule, loggers: Iterable[Logger]) -> None:
         """Measure what is due after the latest step of a module, and send it to the loggers."""
-        step = module.steps_done
-        for name, (schedule, measurement) in self.observations.items():
-            if schedule.is_due(step):
-                state = self.describe(module, schedule.count_before(step))
-                send(loggers, measurement, self.measure(f"observe.{name}", measurement, state), step)
+        for name in self.list_due(module.steps_done):
+            send(loggers, self.observations[name][1], self.take(name, module), module.steps_done)
+
+    def list_due(self, step: int) -> list[str]:
+        """Return the names of the observations that are due after a step."""
+        return [name for name, (schedule, _) in self.observations.items() if schedule.is_due(step)]
+
+    def take(self, name: str, module: TrainingModule) -> Values:
+        """Return what an observation gives after the latest step of a module."""
+        schedule, measurement = self.observations[name]
+        state = self.describe(module, schedule.count_before(module.steps_done))
+        return self.measure(f"observe.{name}", measurement, state)
 
     def measure(self, key: str, measurement: Measurement, state: State) -> Values:
         """Return what a measurement gives; what fails or is not finite is left out, with a warning the first time."""
@@ -90,6 +99,52 @@ class Observer(pl.Callback):
         if left_out not in self._left_out:
             self._left_out.add(left_out)
             log.warning("%s is left out: %s after step %d", left_out, reason, step)
+
+
+WHILE_TRAINING = ("train_batch", "test_batch", "normalizers", "histograms")
+"""Observations of the network that is trained. All others are of the network that will be evaluated, whose weights a
+callback may average: of a split, or a user's own."""
+
+
+class ValidatingObserver(Observer):
+    """Measures within validations of Lightning, so that callbacks see the values as metrics and act on them.
+
+    A validation follows each step after which an observation other than those `WHILE_TRAINING` is due.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._taken: dict[str, Values] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, AutomaticModule)
+        pl_module.limit_steps()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+        """Take the observations of the network that is trained, and let a validation follow if others are due."""
+        assert isinstance(pl_module, AutomaticModule)
+        due = self.list_due(pl_module.steps_done) if pl_module.has_stepped else []
+        self._taken = {name: self.take(name, pl_module) for name in due if name in WHILE_TRAINING}
+        trainer.limit_val_batches = int(len(self._taken) < len(due))
+        if not trainer.limit_val_batches:
+            self._send_taken(trainer.loggers, pl_module.steps_done)
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+        assert isinstance(pl_module, AutomaticModule)
+        step = pl_module.steps_done
+        with torch.enable_grad():  # as between two chunks
+            self._taken |= {name: self.take(name, pl_module) for name in self.list_due(step) if name not in self._taken}
+        for name, values in self._taken.items():
+            # What cannot be measured is NaN to a callback, which may not find it missing.
+            metrics = dict.fromkeys(self.observations[name][1].metrics, math.nan) | values
+            numbers = {metric: value for metric, value in metrics.items() if not isinstance(value, Tensor)}
+            pl_module.log_dict(numbers, logger=False, batch_size=1)
+        self._send_taken(trainer.loggers, step)
+
+    def _send_taken(self, loggers: Iterable[Logger], step: int) -> None:
+        for name, (_, measurement) in self.observations.items():
+            if name in self._taken:
+                send(loggers, measurement, self._taken[name], step)
 
 
 def send(loggers: Iterable[Logger], measurement: Measurement, values: Values, step: int) -> None:

@@ -79,7 +79,9 @@ def _lead(run: Run, parts: Parts, group: Group | None, stop: StopRequest, progre
                 session = Session.start(run, parts, record)
                 callbacks = [session.observer, *parts.callbacks, Stopping(stop), session.checkpoints]
                 with _share(run, parts, group):
-                    fit(parts, run.settings, callbacks, session.loggers, run.directory.path, progress)
+                    if not session.is_trained:
+                        place = run.directory.path
+                        fit(parts, run.settings, callbacks, session.loggers, place, progress, session.resumes_from)
                 return session.finish(interrupted=stop.signal is not None)
             except BaseException as error:
                 note_error(run, record, error)
@@ -99,7 +101,7 @@ def _follow(run: Run, parts: Parts, group: Group | None, stop: StopRequest) -> R
         with _share(run, parts, group) as is_shared:
             if is_shared:
                 log.info("%s: process %d of %d", run.id, group.rank, group.size)
-                fit(parts, run.settings, [*parts.callbacks, Stopping(stop)])
+                fit(parts, run.settings, [Stopping(stop)])
     except Exception as error:
         raise RunFailedError(run.id, error) from error
     return None

@@ -3,6 +3,7 @@
 import logging
 import traceback
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,12 +16,13 @@ from normlab.normalizers import get_statistics_batch
 from normlab.runs.identity import identify
 from normlab.runs.record import Record
 from normlab.runs.run import Run
+from normlab.training.automatic import AutomaticModule
 from normlab.training.build import Parts
-from normlab.training.checkpoints import Checkpoints, latest, restore
+from normlab.training.checkpoints import TRAINER_STATE, Checkpoints, TrainerCheckpoints, latest, restore
 from normlab.training.environment import describe_environment
 from normlab.training.loggers import CsvLogger, RunTensorBoardLogger, collect_hyperparameters
 from normlab.training.module import TrainingModule
-from normlab.training.observations import Observer, send
+from normlab.training.observations import Observer, ValidatingObserver, send
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ def prepare(run: Run, parts: Parts, networks: int = 1) -> Record:
     if networks > 1:
         record.environment["trained_together"] = networks
     record.statistics_batch = get_statistics_batch(parts.module.network, run.settings["batch_size"], processes)
+    record.training = "automatic optimization" if isinstance(parts.module, AutomaticModule) else "chunks"
     record.metrics_info = {name: asdict(metric) for name, metric in parts.metrics.items()}
     run.directory.checkpoint.parent.mkdir(exist_ok=True)
     OmegaConf.save(OmegaConf.create(dict(run.settings)), run.directory.config)
@@ -61,6 +64,11 @@ class Session:
     checkpoints: Checkpoints
     table: CsvLogger
     tensorboard: RunTensorBoardLogger
+    others: list[Logger]
+    resumes_from: Path | None = None
+    """Checkpoint from which Lightning's Trainer resumes."""
+    is_trained: bool = False
+    """Whether the last checkpoint was written after the last step of Lightning's Trainer, whose callbacks are done."""
 
     @classmethod
     def start(cls, run: Run, parts: Parts, record: Record, networks: int = 1) -> "Session":
@@ -79,19 +87,25 @@ class Session:
             restore(module, checkpoint)
             seconds, size = checkpoint["seconds"], checkpoint["metrics_size"]
             log.info("%s resumes after step %d", run.id, module.steps_done)
-        checkpoints = Checkpoints(run.directory, seconds, networks)
-        identity = identify(run.settings)
-        tensorboard = RunTensorBoardLogger(
-            run.directory.path, collect_hyperparameters(run.choices, identity), module.steps_done
-        )
+        is_automatic = isinstance(module, AutomaticModule)
+        checkpoints = (TrainerCheckpoints if is_automatic else Checkpoints)(run.directory, seconds, networks)
+        observer = (ValidatingObserver if is_automatic else Observer)(parts.observations, parts.describe)
+        hyperparameters = collect_hyperparameters(run.choices, identify(run.settings))
+        tensorboard = RunTensorBoardLogger(run.directory.path, hyperparameters, module.steps_done)
         tensorboard.start_session()
         table = CsvLogger(run.directory.metrics, size)
-        observer = Observer(parts.observations, parts.describe)
-        return cls(run, parts, record, module, observer, checkpoints, table, tensorboard)
+        others = [make(run.directory.path) for make in parts.loggers]
+        for logger in others:
+            logger.log_hyperparams(dict(hyperparameters))
+        is_trained = is_automatic and checkpoint is not None and TRAINER_STATE not in checkpoint
+        resumes_from = checkpoint["path"] if checkpoint is not None and not is_trained and is_automatic else None
+        return cls(
+            run, parts, record, module, observer, checkpoints, table, tensorboard, others, resumes_from, is_trained
+        )
 
     @property
     def loggers(self) -> list[Logger]:
-        return [self.table, self.tensorboard]
+        return [self.table, self.tensorboard, *self.others]
 
     def finish(self, interrupted: bool = False) -> Record:
         """Keep the last checkpoint, evaluate if the run has ended, and write and return the record.
@@ -101,12 +115,14 @@ class Session:
                 callback or an argument of the Trainer; of several processes only one may know of the signal.
         """
         module, record = self.module, self.record
-        self.checkpoints.save(module)
+        is_cut_short = module.steps_done < record.steps and (interrupted or module.parallel is not None)
+        if not (is_cut_short and isinstance(module, AutomaticModule)):  # whose callbacks have ended its training
+            self.checkpoints.save(module)
         record.seconds = self.checkpoints.seconds
         record.steps_per_second = module.steps_done / record.seconds
         if module.diverged_at is not None:
             record.status, record.diverged_at = "diverged", module.diverged_at
-        elif module.steps_done < record.steps and (interrupted or module.parallel is not None):
+        elif is_cut_short:
             record.status = "interrupted"
         else:
             record.stopped_at = module.steps_done if module.steps_done < record.steps else None
@@ -121,6 +137,8 @@ class Session:
         """Write what the loggers hold."""
         self.tensorboard.end_session()
         self.table.close()
+        for logger in self.others:
+            logger.finalize("success")
 
     def _evaluate(self) -> None:
         """Take the measurements after the last step, and write their numbers into the record."""

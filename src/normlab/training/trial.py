@@ -73,7 +73,7 @@ def try_measurements(
     batches, test_batches = (BatchStream(split, preprocess, len(split.targets), 1, seed=0) for split in (train, test))
     few = Splits(train, val, test, splits.task)
     network = copy.deepcopy(module.network)
-    state = State(network, module.objective, few, preprocess, batches, test_batches, step=1)
+    state = State(network, module.objective, few, preprocess, batches, test_batches, step=1, batches_done=1)
     for key, measurement in own.items():
         try:
             with isolate_rng():
