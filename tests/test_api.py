@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,43 @@ def test_importing_the_package_and_composing_a_run_needs_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\nset()\n"
+
+
+def test_composing_a_run_leaves_an_application_with_hydra_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "app.yaml").write_text("defaults: [schema]\nname: mine\n")
+    program = """
+import hydra, normlab
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+
+ConfigStore.instance().store(name="schema", node={"name": "", "x": 1})
+
+@hydra.main(version_base="1.3", config_path=".", config_name="app")
+def main(config):
+    run = normlab.compose("data=digits", "seed=3")
+    assert run.settings["seed"] == 3
+    assert HydraConfig.get().job.name == "app"
+    assert (config.name, config.x) == ("mine", 1), config
+
+main()
+"""
+    (tmp_path / "app.py").write_text(program)
+    command = [sys.executable, "app.py", "-m", "x=1,1", "hydra.sweep.dir=swept"]
+    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_a_run_trains_in_a_thread(tmp_path: Path) -> None:
+    run = normlab.compose("data=digits", "steps=5", f"output_root={tmp_path}")
+    thread = threading.Thread(target=normlab.train, args=(run,))
+    thread.start()
+    thread.join()
+    assert run.state().status == "finished"
+
+
+def test_runs_are_found_through_links_and_once(trained: Run, tmp_path: Path) -> None:
+    (tmp_path / "chosen").mkdir()
+    (tmp_path / "chosen" / "mine").symlink_to(trained.directory.path.absolute())
+    (tmp_path / "chosen" / "again").symlink_to(trained.directory.path.absolute())
+    (tmp_path / "chosen" / "loop").symlink_to(tmp_path)
+    assert list(normlab.load(tmp_path / "chosen").runs.index) == [trained.id]

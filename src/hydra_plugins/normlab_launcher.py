@@ -4,7 +4,6 @@ Hydra loads each plugin at every start of any Hydra command, so heavy modules ar
 """
 
 import logging
-import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,8 +41,9 @@ class OutcomeLauncher(Launcher):
         from normlab.config.sweep import PlannedJobs
         from normlab.errors import ConfigurationError
         from normlab.sweeps.jobs import Work, make_job_return
+        from normlab.training.data_parallel.place import find_place
 
-        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        if find_place() is not None:
             raise ConfigurationError(
                 "each run of this sweep is shared by the processes that torchrun or the like has started (WORLD_SIZE in"
                 " the environment), so runs are trained one after another: choose hydra/launcher=basic"

@@ -6,6 +6,7 @@ Hydra loads each plugin at every start of any Hydra command, so heavy modules ar
 import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.utils import JobStatus
+from hydra.core.utils import JobStatus, env_override
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from normlab.config.sweep import Job
     from normlab.runs.run import Run
+    from normlab.sweeps.search import Search
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +60,15 @@ class AblationSweeper(BasicSweeper):
                 others ended.
             SystemExit: after Ctrl-C or SIGTERM.
         """
-        batches = [self.plan(batch) for batch in self.split_arguments(self.parse(arguments), self.max_batch_size)]
-        self.finish([*chain(*batches)], self.run_missing(batches))
+        with self.set_environment():
+            batches = [self.plan(batch) for batch in self.split_arguments(self.parse(arguments), self.max_batch_size)]
+            self.finish([*chain(*batches)], self.run_missing(batches))
+
+    def set_environment(self) -> AbstractContextManager[None]:
+        """Set the environment variables of the jobs (`hydra.job.env_set`), on which their configs and data may hang."""
+        assert self.config is not None
+        context: AbstractContextManager[None] = env_override(dict(self.config.hydra.job.env_set))
+        return context
 
     def parse(self, arguments: list[str]) -> list[Override]:
         """Return the overrides of the sweep: those of the experiment, then those of the command line.
@@ -82,6 +91,9 @@ class AblationSweeper(BasicSweeper):
                     f"{override.input_line} sweeps over experiments ({names}), but each sweeps over values of its own:"
                     " give one command for each, such as `normlab experiment=NAME` with the other overrides"
                 )
+            is_empty = override.is_sweep_override() and not override.is_interval_sweep()
+            if is_empty and next(override.sweep_string_iterator(), None) is None:
+                raise ConfigurationError(f"{override.input_line} names no value, so there is no run")
         return overrides
 
     def plan(self, batch: Iterable[Sequence[str]]) -> "list[Run]":
@@ -137,8 +149,7 @@ class AblationSweeper(BasicSweeper):
         from normlab.errors import ConfigurationError
         from normlab.sweeps.plan import list_unfinished, report
 
-        if stopped is None and self.report:
-            report(runs)
+        is_reported = report(runs) if stopped is None and self.report else True
         unfinished = list_unfinished(runs)
         if stopped is not None:
             if unfinished is not None:
@@ -146,6 +157,8 @@ class AblationSweeper(BasicSweeper):
             raise stopped
         if unfinished is not None:
             raise ConfigurationError(unfinished)
+        if not is_reported:
+            sys.exit(1)
 
 
 class SearchSweeper(AblationSweeper):
@@ -181,13 +194,18 @@ class SearchSweeper(AblationSweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Run the trials that are missing, print the best trial, report. Raises as `AblationSweeper.sweep` does."""
         from normlab.errors import require_extra
-        from normlab.sweeps.machine import count_concurrent_runs
 
         with require_extra("optuna"):
             from normlab.sweeps.search import Search
 
+        with self.set_environment():
+            self.search(Search(self.parse(arguments), self.storage, self.sampler, self.n_trials))
+
+    def search(self, search: "Search") -> None:
+        """Run the trials of a search that are missing."""
+        from normlab.sweeps.machine import count_concurrent_runs
+
         assert self.config is not None
-        search = Search(self.parse(arguments), self.storage, self.sampler, self.n_trials)
         at_once = self.at_once or count_concurrent_runs(self.config.accelerator.processes)
         stopped: SystemExit | None = None
         while stopped is None and (trials := search.next(at_once)):

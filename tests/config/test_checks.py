@@ -49,3 +49,9 @@ def test_an_argument_of_the_trainer_that_contradicts_the_record_is_refused_with_
         ConfigurationError, match=f"would contradict the record, the steps or the schedules of a run: .*{key}"
     ):
         normlab.compose(f"+trainer.{override}")
+
+
+@pytest.mark.parametrize("key", ["observe", "evaluate", "seed", "output_root", "callbacks"])
+def test_a_key_that_every_run_needs_cannot_be_deleted(key: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"the key {key} was deleted, and every run needs it: set it instead"):
+        normlab.compose(f"~{key}")

@@ -57,3 +57,14 @@ def test_runs_on_other_data_under_one_root_are_other_runs_and_data_that_ship_hav
         ids.append(normlab.compose("data=digits", "data._target_=mine.Images", f"+data.root={root}").id)
     assert len(set(ids)) == 2
     assert normlab.compose("data=mnist").settings["data_digest"] is None
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_images(tmp_path / "images")
+    expected = digest(root)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NORMLAB_CACHE", str(tmp_path / "file" / "cache"))
+    assert digest(root) == expected
+    monkeypatch.delenv("NORMLAB_CACHE")
+    monkeypatch.setenv("HOME", "/proc/nowhere")
+    assert digest(root) == expected

@@ -1,11 +1,13 @@
 """A search asks Optuna for trials, runs every seed in each, and goes on where it was left."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import RandomSampler
+from optuna.samplers import BruteForceSampler, RandomSampler
 
 from normlab.config.compose import compose
 from normlab.errors import ConfigurationError
@@ -115,3 +117,58 @@ def test_a_search_for_what_is_not_measured_is_refused(tmp_path: Path) -> None:
     run = compose("data=digits", "evaluate.splits=[test]")
     with pytest.raises(ConfigurationError, match=r"maximizes val/accuracy, which evaluate.splits=\[test\] does not"):
         search(tmp_path / "journal").require_metric([run])
+
+
+@pytest.mark.parametrize(
+    "override", ["optimizer.lr=interval(1,0.1)", "optimizer.lr=tag(log,interval(0,1))", "batch_size=range(5,5)"]
+)
+def test_values_that_cannot_be_searched_are_refused_with_their_override(tmp_path: Path, override: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(f"{override} cannot be searched: ")):
+        search(tmp_path / "journal", overrides=(override,))
+
+
+def test_a_range_that_descends_is_searched_as_one_that_ascends(tmp_path: Path) -> None:
+    space = search(tmp_path / "journal", overrides=("batch_size=range(20,10,-4)",)).space
+    assert space == {"batch_size": IntDistribution(12, 20, step=4)}
+
+
+def test_a_search_ends_once_its_sampler_has_proposed_everything(tmp_path: Path) -> None:
+    overrides = OverridesParser.create().parse_overrides(["normalizer=none,tf_nn"])
+    searching = Search(overrides, tmp_path / "journal", BruteForceSampler, 9)
+    told = 0
+    while trials := searching.next(1):
+        searching.tell(trials[0], [ended(0.5)])
+        told += 1
+    assert told == 2
+    assert searching.best().startswith("best of 2 trials")
+
+
+def test_a_database_is_refused_as_storage(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="is no path of a file"):
+        search(Path("sqlite:///trials.db"))
+
+
+def test_a_storage_that_was_cut_short_is_named_with_what_to_do(tmp_path: Path) -> None:
+    storage = tmp_path / "journal"
+    search(storage).next(1)
+    storage.write_bytes(storage.read_bytes()[:-20])
+    with storage.open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(ConfigurationError, match=r"journal holds a line that is not JSON.*hydra\.sweeper\.storage"):
+        search(storage)
+
+
+def test_the_lock_of_a_storage_is_a_link_that_does_not_dangle_so_that_one_left_behind_expires(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    targets = []
+    link = os.symlink
+
+    def note_and_link(target: str, name: str) -> None:
+        targets.append(Path(target))
+        link(target, name)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "symlink", note_and_link)
+    search(Path("outputs/journal"))
+    assert {*targets} == {tmp_path / "outputs" / "journal"}

@@ -1,5 +1,10 @@
 """What two variants with one seed share, and what single images score."""
 
+import tempfile
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +14,7 @@ from normlab.data.splits import Split
 from normlab.errors import ConfigurationError
 from normlab.measurements.scores import iterate_split, score
 from normlab.training.build import build
+from normlab.training.run import train
 
 from ..choices import choices_of
 
@@ -69,3 +75,35 @@ def train_plainly(network: nn.Module, optimizer: torch.optim.Optimizer, objectiv
         optimizer.zero_grad()
         objective(network(images), labels).backward()
         optimizer.step()
+
+
+class Double(nn.Identity):
+    """Changes what torch keeps for the whole process."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        torch.set_default_dtype(torch.float64)
+        torch.set_flush_denormal(True)
+        torch.set_grad_enabled(False)
+        torch.set_num_threads(1)
+
+
+def test_a_run_does_not_hang_on_what_an_earlier_one_in_its_process_has_set(tmp_path: Path) -> None:
+    alone = compose("data=digits", "steps=5", f"output_root={tmp_path / 'alone'}", "accelerator.threads=null")
+    later = compose("data=digits", "steps=5", f"output_root={tmp_path / 'later'}", "accelerator.threads=null")
+    expected = train(alone)
+    with suppress(ConfigurationError):
+        build(replace(later, settings={**later.settings, "normalizer": {"_target_": f"{__name__}.Double"}}).settings)
+    assert torch.get_default_dtype() == torch.float64
+    found = train(later)
+    assert found.metrics == expected.metrics
+    assert later.directory.metrics.read_bytes() == alone.directory.metrics.read_bytes()
+    assert found.environment["threads"] == expected.environment["threads"]
+
+
+def test_a_directory_for_temporary_files_too_long_for_sockets_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("x" * 75)))
+    with pytest.raises(ConfigurationError, match=r"TMPDIR=.* is too long for the sockets that accelerator.processes"):
+        build(compose("data=digits", "steps=5", "accelerator=ddp").settings)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from normlab.commands import replace_unprintable
+from normlab.processes.output import prepare_output
 from normlab.report.analysis import Options
 from normlab.report.build import build
 from normlab.report.terminal import print_report
@@ -12,7 +12,7 @@ from normlab.report.terminal import print_report
 
 def main() -> None:
     """Build the report and print its table; exit with status 2 if a directory, baseline or metric does not exist."""
-    replace_unprintable()
+    prepare_output()
     parser = argparse.ArgumentParser(prog="normlab-report", description=__doc__)
     parser.add_argument("directory", type=Path, nargs="+", help="an output directory, such as outputs/deep_cnn")
     parser.add_argument("--baseline", help="baseline of all comparisons: a normalizer, or KEY=VALUE")

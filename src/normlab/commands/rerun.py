@@ -9,9 +9,9 @@ from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
-from normlab.commands import replace_unprintable
 from normlab.config.compose import reload
 from normlab.errors import ConfigurationError
+from normlab.processes.output import prepare_output
 from normlab.runs.directory import RunDirectory
 from normlab.runs.record import Record
 from normlab.runs.sources import list_changes
@@ -19,7 +19,7 @@ from normlab.runs.sources import list_changes
 
 def main() -> None:
     """Train the run and print the verdict; exit status 1 if the bytes differ, 2 if the run cannot be trained again."""
-    replace_unprintable()
+    prepare_output()
     parser = argparse.ArgumentParser(
         prog="normlab-rerun",
         description="Train a run again from its own config.yaml, in a temporary directory, and compare metrics.csv byte"

@@ -6,24 +6,25 @@ import sys
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from normlab import __version__
-from normlab.commands import replace_unprintable
 from normlab.config.compose import config_directory, read_run
 from normlab.config.schema import register_schema
 from normlab.errors import ConfigurationError
+from normlab.processes.output import prepare_output
 
 log = logging.getLogger(__name__)
 
 
 register_schema()
-replace_unprintable()  # at import, because worker processes call the task alone
 
 
 def main() -> None:
     """Run the command, with its own version and a message for a group without choice, which Hydra does not have."""
+    prepare_output()
     arguments = sys.argv[1:]
     if "--version" in arguments:
         print(f"normlab {__version__}")
@@ -32,6 +33,10 @@ def main() -> None:
         choices = sorted(file.stem for file in (config_directory() / group).glob("*.yaml"))
         if choices:
             sys.exit(f"the config group {group} needs a choice: {', '.join(choices)}")
+    for group, value in (match.groups() for text in arguments if (match := re.fullmatch(r"([\w/]+)=(\w+)", text))):
+        parsed = OverridesParser.create().parse_override(f"{group}={value}").value()
+        if (config_directory() / group).is_dir() and not isinstance(parsed, str):
+            sys.exit(f"{group}={value} names no file but {parsed!r}: quote the name of the file, '{group}=\"{value}\"'")
     compose_and_train()
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from normlab.commands import replace_unprintable
-from normlab.runs.directory import RunDirectory
+from normlab.processes.output import prepare_output
+from normlab.runs.directory import RunDirectory, find_runs
 
 STATUSES = ("finished", "diverged", "running", "interrupted", "failed", "died", "missing", "unreadable")
 FAILURES = ("failed", "died", "unreadable")
@@ -17,21 +17,20 @@ FAILURES = ("failed", "died", "unreadable")
 
 def main() -> None:
     """Print a line per run that is not finished, and the counts; exit status 1 if something failed or died."""
-    replace_unprintable()
+    prepare_output()
     parser = argparse.ArgumentParser(prog="normlab-status", description=__doc__)
     parser.add_argument("directory", type=Path, nargs="+", help="an output directory, such as outputs/deep_cnn")
-    runs = [path.parent for place in parser.parse_args().directory for path in sorted(place.rglob("run.json"))]
+    runs = [run for place in parser.parse_args().directory for run in find_runs(place)]
     if not runs:
         sys.exit("there are no runs below these directories: name an output directory, such as outputs/deep_cnn")
     table = Table("run", "status", "steps", "")
     counts: Counter[str] = Counter()
     for run in runs:
-        directory = RunDirectory(run)
-        state = directory.state()
+        state = run.state()
         counts[state.status] += 1
         if state.status != "finished":
-            steps = f"{_read_last_step(directory)} of {state.record.steps}" if state.record else ""
-            table.add_row(run.name, state.status, steps, state.reason)
+            steps = f"{_read_last_step(run)} of {state.record.steps}" if state.record else ""
+            table.add_row(run.path.name, state.status, steps, state.reason)
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)
     if table.row_count:
         console.print(table)

@@ -65,6 +65,8 @@ def validate(config: DictConfig, working_directory: str | None = None) -> dict[s
         raise ConfigurationError(str(error)) from error
     assert isinstance(plain, dict)
     settings = {str(key): value for key, value in plain.items()}
+    for missing in (field.name for field in fields(Config) if field.name not in settings):
+        raise ConfigurationError(f"the key {missing} was deleted, and every run needs it: set it instead")
     settings["observe"] = {name: _complete_rule(name, rule) for name, rule in settings["observe"].items()}
     _check_keys(settings)
     _check_numbers(settings)

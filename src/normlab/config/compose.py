@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -29,10 +30,15 @@ def compose(*overrides: str) -> Run:
     Hydra's ConfigCompositionException, naming key and remedy.
     """
     register_schema()
-    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(config_directory())):
-        job = hydra.compose("config", overrides=list(overrides), return_hydra_config=True)
-        HydraConfig.instance().set_config(job)
-        return read_run(OmegaConf.masked_copy(job, [key for key in map(str, job) if key != "hydra"]))
+    outer, outer_config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg  # of an application with Hydra
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(version_base="1.3", config_dir=str(config_directory())):
+            job = hydra.compose("config", overrides=list(overrides), return_hydra_config=True)
+            HydraConfig.instance().set_config(job)
+            return read_run(OmegaConf.masked_copy(job, [key for key in map(str, job) if key != "hydra"]))
+    finally:
+        GlobalHydra.instance().hydra, HydraConfig.instance().cfg = outer, outer_config
 
 
 def read_run(config: DictConfig) -> Run:

@@ -65,4 +65,4 @@ class Config:
 
 def register_schema() -> None:
     """Register the schema with Hydra under the name that `config.yaml` lists first."""
-    ConfigStore.instance().store(name="schema", node=Config)
+    ConfigStore.instance().store(name="normlab_schema", node=Config)

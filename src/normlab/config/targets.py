@@ -58,9 +58,17 @@ def _check_types(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
         return target
     for key, value in node.items():
         wanted = _kind(parameters[key]) if key in parameters else None
-        if wanted is not None and value is not None and not _KINDS[wanted](value):
-            raise ConfigurationError(f"{group}.{key}={value!r} has the wrong type: it is {wanted}")
+        accepts = wanted is None or (_accepts_null(parameters[key]) if value is None else _KINDS[wanted](value))
+        if not accepts:
+            shown = "null" if value is None else repr(value)
+            raise ConfigurationError(f"{group}.{key}={shown} has the wrong type: it is {wanted}")
     return target
+
+
+def _accepts_null(parameter: inspect.Parameter) -> bool:
+    """Return whether a parameter with a default of another type takes None, which its annotation may exclude."""
+    annotation = parameter.annotation
+    return annotation not in (bool, int, float, str) and annotation not in ("bool", "int", "float", "str")
 
 
 _KINDS: dict[str, Callable[[Any], bool]] = {

@@ -1,6 +1,7 @@
 """Stop on Ctrl-C or SIGTERM, but only after the step in progress."""
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -12,6 +13,7 @@ class StopRequest:
     """Whether Ctrl-C or SIGTERM asked this process to stop, and which of them.
 
     The first signal asks: the step in progress ends and a checkpoint is written. A second one ends the process at once.
+    In a thread other than the main one, which alone may handle signals, none is handled.
     """
 
     def __init__(self) -> None:
@@ -32,13 +34,15 @@ class StopRequest:
             self.install()
             yield self
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            if _is_main_thread():
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
     def install(self) -> None:
         """Handle the two signals from now on, whoever handled them before."""
-        for number in SIGNALS:
-            signal.signal(number, self._request)
+        if _is_main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self._request)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
@@ -46,3 +50,7 @@ class StopRequest:
             signal.raise_signal(number)
         self.signal = number
         self.on_request()
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

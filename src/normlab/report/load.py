@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 
 from normlab.report.variants import Label, derive_labels, format_label, parse_number
-from normlab.runs.directory import RunDirectory
+from normlab.runs.directory import RunDirectory, find_runs
 from normlab.runs.identity import identify
 from normlab.runs.record import Record
 
@@ -146,8 +146,7 @@ def _parse_row(line: str) -> tuple[int, str, float] | None:
 def _find_runs(places: Sequence[Path], problems: list[str]) -> Iterator[Contents]:
     seen: set[Path] = set()
     for place in places:
-        for file in sorted(place.rglob("run.json")):
-            directory = RunDirectory(file.parent)
+        for directory in find_runs(place):
             is_aside = re.fullmatch(r"\.old\d+", directory.path.suffix)  # moved there by a repeated run
             if is_aside or directory.path.resolve() in seen:  # one place may contain another
                 continue

@@ -1,5 +1,6 @@
 """Print the table and the headline of a report in the terminal."""
 
+import shlex
 from pathlib import Path
 from typing import TextIO
 
@@ -29,7 +30,7 @@ def print_report(ablation: Ablation, directory: Path, file: TextIO) -> None:
     if len(ablation.notes) > MAX_LINES:
         lines.append(f"… and {len(ablation.notes) - MAX_LINES} more notes, in the report")
     lines.append(f"Report: {directory / 'index.html'}")
-    lines.append(f"Curves and hyperparameters: tensorboard --logdir {directory.parent}")
+    lines.append(f"Curves and hyperparameters: tensorboard --logdir {shlex.quote(str(directory.parent))}")
     console.print("\n".join(lines), soft_wrap=True, markup=False)
 
 

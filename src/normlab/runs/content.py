@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def digest_content(root: Path) -> str | None:
         return None
     stamps = [(str(file.relative_to(root)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     stamp = hashlib.sha256(json.dumps(stamps).encode()).hexdigest()
-    cache = Path(os.environ.get("NORMLAB_CACHE", "~/.cache/normlab")).expanduser() / "digests.json"
+    folder = os.path.expanduser(os.environ.get("NORMLAB_CACHE", "~/.cache/normlab"))  # noqa: PTH111  # never raises
+    cache = Path(folder) / "digests.json"
     try:
         known = json.loads(cache.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -33,8 +35,9 @@ def digest_content(root: Path) -> str | None:
             digest = hashlib.sha256(file.read_bytes()).hexdigest()
             content.update(f"{file.relative_to(root)}\0{digest}\n".encode())
         known[key] = {"stamp": stamp, "digest": content.hexdigest()[:16]}
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(cache, json.dumps(known, indent=1))
+        with suppress(OSError):  # next time it is computed again
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(cache, json.dumps(known, indent=1))
     digest = known[key]["digest"]
     assert isinstance(digest, str)
     return digest

@@ -1,9 +1,12 @@
 """The directory of a run: its files, its record, and the state of the run that they show."""
 
 import json
+import math
+import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from normlab.runs.ownership import find_owner
 from normlab.runs.record import RECORD_VERSION, Record, write_atomically
@@ -74,7 +77,8 @@ class RunDirectory:
 
     def write(self, record: Record) -> None:
         """Replace the record in one step; if that fails, the old one is intact. Raises OSError."""
-        write_atomically(self.record, json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n")
+        content = json.dumps(_replace_nan(asdict(record)), indent=2, ensure_ascii=False, allow_nan=False)
+        write_atomically(self.record, content + "\n")
 
     def read(self) -> Record | None:
         """Return the record, or None if there is none. Raises ValueError, naming the file, if it is not one."""
@@ -103,3 +107,25 @@ class RunDirectory:
         while (aside := self.path.with_name(f"{self.path.name}.old{number}")).exists():
             number += 1
         return self.path.rename(aside)
+
+
+def find_runs(place: Path) -> Iterator[RunDirectory]:
+    """Yield the run directories below a directory in the order of their paths, each once.
+
+    Links are followed, as TensorBoard does.
+    """
+    seen: set[Path] = set()
+    for path, folders, files in os.walk(place, followlinks=True):
+        folders[:] = sorted(name for name in folders if (Path(path) / name).resolve() not in seen)
+        seen |= {(Path(path) / name).resolve() for name in folders}
+        if "run.json" in files:  # a link may have another name than the run
+            yield RunDirectory(Path(path).resolve() if Path(path).is_symlink() else Path(path))
+
+
+def _replace_nan(value: Any) -> Any:
+    """Return the content of a record with None for numbers that JSON lacks."""
+    if isinstance(value, dict):
+        return {key: _replace_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replace_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

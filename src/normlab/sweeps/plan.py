@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -75,12 +76,13 @@ def _select(settings: Mapping[str, Any], *keys: str) -> str:
     return json.dumps([settings[key] for key in keys], sort_keys=True)
 
 
-def report(runs: Sequence[Run]) -> None:
-    """Build the report of all runs in each directory of the sweep, which prints its table.
+def report(runs: Sequence[Run]) -> bool:
+    """Build the report of all runs in each directory of the sweep, which prints its table; return whether all are.
 
     In a process of its own: pandas and matplotlib would double the memory of the driver.
     """
     sys.stdout.flush()
+    are_built = True
     for directory in dict.fromkeys(run.experiment_directory for run in runs):
         if not directory.is_dir():  # no run has left a trace
             continue
@@ -90,7 +92,9 @@ def report(runs: Sequence[Run]) -> None:
         except KeyboardInterrupt:
             status = 130
         if status:
-            log.error("The report was not built; normlab-report %s tries again.", directory)
+            log.error("The report was not built; normlab-report %s tries again.", shlex.quote(str(directory)))
+            are_built = False
+    return are_built
 
 
 def list_unfinished(runs: Sequence[Run]) -> str | None:

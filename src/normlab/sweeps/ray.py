@@ -41,13 +41,14 @@ def run_on_ray(work: Work, jobs: Sequence[Job], address: str | None, num_cpus: f
         SystemExit: with 128 + the signal's number, after a signal.
     """
     try:
-        if address is not None:
-            _check_address(address)
+        if ":" in (place := address or os.environ.get("RAY_ADDRESS", "")):
+            _check_address(place)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError, RayError) as error:
-        place = address or os.environ.get("RAY_ADDRESS", "this machine")
+        place = place or "this machine"
         raise ConfigurationError(f"hydra/launcher=ray finds no cluster at {place}: {error}") from error
     try:
+        _require_resources(num_cpus, num_gpus)
         with StopRequest().listen() as stop:
             task = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0)(_do)
             shared = ray.put(work)
@@ -70,6 +71,17 @@ def _check_address(address: str) -> None:
     """Raise OSError or ValueError if nothing listens there; Ray itself would retry for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER).close()
+
+
+def _require_resources(num_cpus: float, num_gpus: float) -> None:
+    """Raise ConfigurationError if no node of the cluster has the cores and GPUs of a run, which would wait for ever."""
+    nodes = [node["Resources"] for node in ray.nodes()]  # type: ignore[no-untyped-call]
+    if not any(node.get("CPU", 0) >= num_cpus and node.get("GPU", 0) >= num_gpus for node in nodes):
+        sizes = ", ".join(f"{node.get('CPU', 0):g} and {node.get('GPU', 0):g}" for node in nodes)
+        raise ConfigurationError(
+            f"no node of the Ray cluster has the {num_cpus:g} cores and {num_gpus:g} GPUs of a run (they have {sizes}):"
+            " choose accelerator.processes, hydra.launcher.num_cpus and hydra.launcher.num_gpus"
+        )
 
 
 def _do(work: Work, job: Job) -> object:

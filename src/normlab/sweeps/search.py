@@ -45,17 +45,28 @@ class Search:
         swept = {key: override for key, override in last.items() if override.is_sweep_override()}
         seeds = swept.pop("seed", None)
         self.seeds = [f"seed={seed}" for seed in seeds.sweep_string_iterator()] if seeds else []
-        self.space = {key: _distribution(override) for key, override in swept.items()}
+        self.space = {key: _make_distribution(override) for key, override in swept.items()}
         self.n_trials = n_trials
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        if "://" in str(storage) or ":/" in str(storage):
+            raise ConfigurationError(f"hydra.sweeper.storage={storage} is no path of a file: trials are kept in a file")
+        storage = storage.absolute()  # Optuna links to it from its own directory
         storage.parent.mkdir(parents=True, exist_ok=True)
         text = "\n".join(sorted(override.input_line or "" for override in last.values()))
-        self.study = optuna.create_study(
-            study_name=hashlib.sha256(text.encode()).hexdigest()[:8],
-            storage=JournalStorage(JournalFileBackend(str(storage))),
-            direction="maximize",
-            load_if_exists=True,
-        )
+        try:
+            self.study = optuna.create_study(
+                study_name=hashlib.sha256(text.encode()).hexdigest()[:8],
+                storage=JournalStorage(JournalFileBackend(str(storage))),
+                direction="maximize",
+                load_if_exists=True,
+            )
+        except ValueError as error:
+            raise ConfigurationError(
+                f"{storage} holds a line that is not JSON, such as a last one that was cut short: remove that line, or"
+                f" choose another file with hydra.sweeper.storage ({error})"
+            ) from error
+        self.is_exhausted = False
+        """Whether the sampler has no further values to propose."""
         self._deaths: Counter[int] = Counter()
         self.study.sampler = sampler(seed=len(self.trials))  # a fixed seed would propose the same values again
 
@@ -69,7 +80,7 @@ class Search:
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         if running:
             return running
-        missing = self.n_trials - len(self.trials)
+        missing = 0 if self.is_exhausted else self.n_trials - len(self.trials)
         return [self.study.ask(self.space) for _ in range(min(count, missing))]
 
     def jobs_of(self, trial: Trial) -> list[list[str]]:
@@ -94,9 +105,17 @@ class Search:
         records = [state.record for state in states if state.status in ("finished", "diverged")]
         self._deaths[trial.number] += not stopped and any(state.status in ("died", "missing") for state in states)
         if any(state.status == "failed" for state in states) or self._deaths[trial.number] == ATTEMPTS:
-            self.study.tell(trial.number, state=TrialState.FAIL)
+            self._tell(trial.number, state=TrialState.FAIL)
         elif len(records) == len(states):
-            self.study.tell(trial.number, mean(record.metrics.get(METRIC, 0.0) for record in records if record))
+            self._tell(trial.number, mean(record.metrics.get(METRIC, 0.0) for record in records if record))
+
+    def _tell(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            self.study.tell(*args, **kwargs)
+        except RuntimeError as error:  # by which a sampler that has proposed all values ends a search of Optuna's own
+            if "Study.stop" not in str(error):
+                raise
+            self.is_exhausted = True
 
     def best(self) -> str:
         """Return a line on the best trial so far."""
@@ -108,15 +127,19 @@ class Search:
         return f"best of {len(ended)} trials: {chosen}, {METRIC} {best.value:.4f}"
 
 
-def _distribution(override: Override) -> BaseDistribution:
+def _make_distribution(override: Override) -> BaseDistribution:
+    """Return the values of an override as Optuna takes them. Raises ConfigurationError if there are none."""
     sweep: Any = override.value()
-    if override.is_interval_sweep():
-        return _between(sweep.start, sweep.end, log="log" in sweep.tags)
-    values = list(override.sweep_string_iterator())
-    if override.is_range_sweep():
-        kind = type(sweep.start)
-        return _between(kind(values[0]), kind(values[-1]), step=sweep.step)
-    return CategoricalDistribution(values)
+    values = [] if override.is_interval_sweep() else list(override.sweep_string_iterator())
+    try:
+        if override.is_interval_sweep():
+            return _between(sweep.start, sweep.end, log="log" in sweep.tags)
+        if override.is_range_sweep():
+            low, high = sorted(map(type(sweep.start), (values[0], values[-1])))
+            return _between(low, high, step=abs(sweep.step))
+        return CategoricalDistribution(values)
+    except (ValueError, IndexError) as error:
+        raise ConfigurationError(f"{override.input_line} cannot be searched: {error}") from error
 
 
 def _between(low: float, high: float, **further: Any) -> BaseDistribution:

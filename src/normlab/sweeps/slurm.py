@@ -8,7 +8,8 @@ import os
 import subprocess
 import time
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -82,6 +83,10 @@ class Slurm:
     """
 
     def __init__(self, folder: Path, max_num_timeout: int, parameters: Mapping[str, Any]) -> None:
+        if "%" in str(folder):
+            raise ConfigurationError(
+                f"hydra.launcher.submitit_folder={folder} contains %, which Slurm replaces: choose another folder"
+            )
         try:
             self.executor = submitit.AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=max_num_timeout)
             common = self.executor._valid_parameters()  # those of Slurm alone start with its name
@@ -179,11 +184,24 @@ def _submit(jobs: Sequence[Job], work: Work, cluster: Slurm) -> list[SlurmJob]:
     if not jobs:
         return []
     try:
-        submitted: list[Any] = cluster.executor.map_array(Task(work), jobs)
+        with _hide_own_job():
+            submitted: list[Any] = cluster.executor.map_array(Task(work), jobs)
     except submitit.core.utils.FailedJobError as error:
         raise ConfigurationError(f"the jobs are refused: {error}") from error
     log.info("Submitted %d jobs, %s to %s", len(submitted), submitted[0].job_id, submitted[-1].job_id)
     return submitted
+
+
+@contextmanager
+def _hide_own_job() -> Iterator[None]:
+    """Hide the variables of the Slurm job that this process runs in, if any, which a new job would take for its own."""
+    if "SLURM_JOB_ID" not in os.environ:
+        yield
+        return
+    cluster = {name: value for name, value in os.environ.items() if name == "SLURM_CONF"}
+    with submitit.helpers.clean_env():
+        os.environ.update(cluster)
+        yield
 
 
 def _has_result(job: SlurmJob) -> bool:

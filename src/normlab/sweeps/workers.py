@@ -15,6 +15,7 @@ from typing import Any
 import cloudpickle
 
 from normlab.processes.children import SECONDS_TO_STOP, describe_end, exit_with_parent
+from normlab.processes.output import prepare_output
 from normlab.processes.stopping import StopRequest
 
 
@@ -147,6 +148,7 @@ def _kill_at_exit(started: Mapping[int, Worker]) -> Iterator[None]:
 def _serve(pipe: Connection, payload: bytes, environment: Mapping[str, str]) -> None:
     """Do jobs until the pipe is closed; the body of a worker process."""
     exit_with_parent()
+    prepare_output()
     os.environ.update(environment)
     work = cloudpickle.loads(payload)
     while True:

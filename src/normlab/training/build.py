@@ -31,6 +31,7 @@ from normlab.training.callbacks import (
     warn_of_inexact_resumption,
 )
 from normlab.training.data import Data, LoadData, load_data
+from normlab.training.data_parallel.followers import require_short_temporary_directory
 from normlab.training.loggers import MakeLogger, build_loggers
 from normlab.training.module import TrainingModule
 from normlab.training.observations import Evaluations, Observations, build_evaluations, build_observations
@@ -124,6 +125,8 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
             try_objective(module.objective, splits)
             if accelerator["processes"] == 1:  # with more, layers may ask the other processes, which are not here yet
                 try_step(module)
+            else:
+                require_short_temporary_directory()
             try_measurements(observations, evaluations, module, splits, preprocess)
         test_size = min(size, len(splits.test.targets))
         return Parts(
@@ -168,14 +171,26 @@ def _warn_once(message: str) -> None:
     log.warning(message)
 
 
+THREADS = torch.get_num_threads()
+"""Threads with which torch starts here."""
+
+
 def set_up_torch(settings: Mapping[str, Any]) -> None:
-    """Set what torch keeps for the whole process: threads, determinism, memory, and the global random generators."""
+    """Set what torch keeps for the whole process, whatever code of an earlier run in it has set.
+
+    Threads, determinism, arithmetic, default types, memory, and the global random generators.
+    """
     accelerator = settings["accelerator"]
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
+    torch.set_grad_enabled(True)
+    torch.set_float32_matmul_precision("highest")
+    torch.set_flush_denormal(False)
+    torch.backends.cudnn.benchmark = False
     if accelerator["deterministic"]:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by cuBLAS before its first use
     torch.use_deterministic_algorithms(accelerator["deterministic"])
-    if accelerator["threads"] is not None:
-        torch.set_num_threads(accelerator["threads"])
+    torch.set_num_threads(accelerator["threads"] or THREADS)
     keep_freed_memory()
     pl.seed_everything(settings["seed"], verbose=False)  # for user modules that draw from the global generators
 

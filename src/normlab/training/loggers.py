@@ -2,6 +2,7 @@
 
 import csv
 import inspect
+import math
 import os
 import tempfile
 from argparse import Namespace
@@ -136,8 +137,11 @@ def collect_hyperparameters(choices: Mapping[str, str], config: Mapping[str, Any
     Targets are left out: a choice says more than its `_target_`, which several choices share.
     """
     values = {key: value for key, value in flatten(config).items() if not key.endswith("._target_")}
-    # TensorBoard takes neither lists nor null.
-    return {
-        **choices,
-        **{key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in values.items()},
-    }
+    return {**choices, **{key: _to_hyperparameter(value) for key, value in values.items()}}
+
+
+def _to_hyperparameter(value: Any) -> bool | int | float | str:
+    """Return a value as TensorBoard takes it: neither lists nor null, and numbers only if they are finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, bool | int | float | str) else str(value)

@@ -1,8 +1,10 @@
 """A trial of a run's objective, update and measurements on a few examples, before anything is written."""
 
 import copy
+import io
 import logging
 import traceback
+from typing import Any
 
 import torch
 from pytorch_lightning.utilities.seed import isolate_rng
@@ -39,15 +41,24 @@ def try_objective(objective: Objective, splits: Splits) -> None:
 
 
 def try_step(module: TrainingModule) -> None:
-    """Pass some examples of the first batch forwards and backwards through a copy of the network in training mode.
+    """Make a step on some examples of the first batch with a copy of the network and a new optimizer.
 
-    Raises ValueError, naming the innermost module that the error passed through.
+    Raises ValueError, naming the innermost module that the error passed through, also if a checkpoint of the two could
+    not be read again.
     """
     examples = module.batches.indices(0)[:FEW]
     inputs, targets = module.batches.examples(examples)
     try:
-        with copy_for_training(module.network) as network, torch.enable_grad(), module.forward_context():
-            torch.autograd.backward(module.objective(network(inputs), targets))
+        with copy_for_training(module.network) as network, torch.enable_grad():
+            optimizer = module.make_optimizer(network.parameters())
+            with module.forward_context():
+                loss = module.objective(network(inputs), targets)
+            torch.autograd.backward(loss)
+            if module.automatic_optimization:
+                optimizer.step(lambda: float(loss))
+            else:
+                optimizer.step()
+            _try_checkpoint({"network": network.state_dict(), "optimizer": optimizer.state_dict()})
     except Exception as error:
         selves = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
         modules = [locate(each) for each in selves if isinstance(each, nn.Module)]
@@ -55,6 +66,22 @@ def try_step(module: TrainingModule) -> None:
         raise ValueError(
             f"a training step with {len(examples)} examples fails{place}: {type(error).__name__}: {error}"
         ) from error
+
+
+def _try_checkpoint(states: dict[str, Any]) -> None:
+    """Raise ValueError, naming the part, if a checkpoint could not be read again as plain data and tensors."""
+    for owner, state in states.items():
+        for name, value in state.items():
+            buffer = io.BytesIO()
+            try:
+                torch.save(value, buffer)
+                buffer.seek(0)
+                torch.load(buffer, weights_only=True)
+            except Exception as error:
+                raise ValueError(
+                    f"{name} in the state of the {owner}, {type(value).__name__}, cannot be read from a checkpoint: use"
+                    f" tensors, numbers, texts, lists and dicts ({str(error).strip().splitlines()[0]})"
+                ) from error
 
 
 def try_measurements(

@@ -4,16 +4,32 @@ import logging
 import multiprocessing
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 
+from normlab.errors import ConfigurationError
 from normlab.processes.children import exit_with_parent
 from normlab.runs.run import Run
 from normlab.training.data_parallel.group import Group
 
 LOCALHOST = "127.0.0.1"
+
+
+LONGEST_TEMPORARY_DIRECTORY = 74
+"""Bytes of a path that leave room for the name of a socket, which may have 107 in all."""
+
+
+def require_short_temporary_directory() -> None:
+    """Raise ConfigurationError if the path of a socket in the directory for temporary files would be too long."""
+    directory = tempfile.gettempdir()
+    if len(os.fsencode(directory)) > LONGEST_TEMPORARY_DIRECTORY:
+        raise ConfigurationError(
+            f"TMPDIR={directory} is too long for the sockets that accelerator.processes needs: choose a path of at most"
+            f" {LONGEST_TEMPORARY_DIRECTORY} bytes"
+        )
 
 
 @contextmanager

@@ -21,9 +21,7 @@ from normlab.errors import ConfigurationError
 from normlab.processes.children import describe_end
 from normlab.processes.collectives import ProcessLostError, detect_lost_process
 from normlab.runs.run import Run
-
-VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""The environment in which torchrun and the launchers of clusters start each process."""
+from normlab.training.data_parallel.place import VARIABLES, find_place
 
 PATIENCE = timedelta(minutes=30)
 """Longest time that a living process may keep the others waiting: process 0 alone observes and writes."""
@@ -139,9 +137,10 @@ def join_group(run: Run) -> Iterator[Group | None]:
 
 
 def _find_group(run: Run) -> Group | None:
-    if not all(os.environ.get(name) for name in VARIABLES):
+    place = find_place()
+    if place is None:
         return None
-    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    rank, size = place
     processes = run.settings["accelerator"]["processes"]
     if size != processes:
         raise ConfigurationError(
