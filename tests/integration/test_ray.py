@@ -71,3 +71,16 @@ def test_a_cluster_that_is_not_there_is_told(normlab: Command) -> None:
     assert finished.returncode == 1
     assert "hydra/launcher=ray finds no cluster at 127.0.0.1:26999" in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_a_run_that_needs_more_than_this_machine_has_is_refused(normlab: Command) -> None:
+    finished = normlab("experiment=demo", "steps=2", "hydra/launcher=ray", "hydra.launcher.num_cpus=4096")
+    assert finished.returncode == 1
+    assert "no node of the Ray cluster has the 4096 cores and 0 GPUs of a run" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_a_cluster_that_a_variable_names_and_that_is_gone_is_told(normlab: Command) -> None:
+    finished = normlab("experiment=demo", "steps=2", "hydra/launcher=ray", RAY_ADDRESS="127.0.0.1:26999")
+    assert finished.returncode == 1
+    assert "hydra/launcher=ray finds no cluster at 127.0.0.1:26999" in finished.stderr

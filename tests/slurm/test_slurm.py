@@ -215,6 +215,21 @@ def test_jobs_that_slurm_refuses_end_in_its_message(place: Place) -> None:
     assert not place.runs
 
 
+def test_a_sweep_may_start_within_a_slurm_job(place: Place) -> None:
+    sweep = "experiment=demo normalizer=none seed=0 steps=4 hydra/launcher=submitit_slurm"
+    script = place.path / "driver.sh"
+    script.write_text(f"#!/bin/bash\nexec {sys.executable} -m normlab {sweep} {WITHOUT_REPORT}\n")
+    place.ask("sbatch", "--wait", "--mem-per-cpu=500", f"--chdir={place.path}", "--output=driver.txt", str(script))
+    assert [record_of(run)["status"] for run in place.runs] == ["finished"], (place.path / "driver.txt").read_text()
+
+
+def test_a_folder_of_jobs_that_slurm_would_rename_is_refused(place: Place) -> None:
+    status, told = place.normlab("experiment=demo", "steps=2", "output_root=%j")
+    assert status == 1
+    assert "contains %, which Slurm replaces: choose another folder" in told
+    assert not place.runs
+
+
 def test_one_run_over_two_nodes_gives_the_bytes_of_two_processes_on_one(place: Place) -> None:
     run = ("experiment=demo", "normalizer=none,tf_nn", "seed=0", "steps=20", "accelerator=ddp")
     status, told = place.normlab(*run, launcher="basic")

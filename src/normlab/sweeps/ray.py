@@ -17,6 +17,8 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is import
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+log = logging.getLogger(__name__)
+
 SECONDS_BETWEEN_LOOKS = 0.5
 
 SECONDS_TO_ANSWER = 10.0
@@ -45,10 +47,11 @@ def run_on_ray(work: Work, jobs: Sequence[Job], address: str | None, num_cpus: f
             _check_address(place)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError, RayError) as error:
-        place = place or "this machine"
-        raise ConfigurationError(f"hydra/launcher=ray finds no cluster at {place}: {error}") from error
+        raise ConfigurationError(
+            f"hydra/launcher=ray finds no cluster at {place or 'this machine'}: {error}"
+        ) from error
     try:
-        _require_resources(num_cpus, num_gpus)
+        _require_resources(num_cpus, num_gpus, can_grow=bool(place))
         with StopRequest().listen() as stop:
             task = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0)(_do)
             shared = ray.put(work)
@@ -73,15 +76,18 @@ def _check_address(address: str) -> None:
     socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER).close()
 
 
-def _require_resources(num_cpus: float, num_gpus: float) -> None:
-    """Raise ConfigurationError if no node of the cluster has the cores and GPUs of a run, which would wait for ever."""
+def _require_resources(num_cpus: float, num_gpus: float, can_grow: bool) -> None:
+    """Say that no node has the cores and GPUs of a run; raise ConfigurationError if none ever will."""
     nodes = [node["Resources"] for node in ray.nodes()]  # type: ignore[no-untyped-call]
-    if not any(node.get("CPU", 0) >= num_cpus and node.get("GPU", 0) >= num_gpus for node in nodes):
-        sizes = ", ".join(f"{node.get('CPU', 0):g} and {node.get('GPU', 0):g}" for node in nodes)
-        raise ConfigurationError(
-            f"no node of the Ray cluster has the {num_cpus:g} cores and {num_gpus:g} GPUs of a run (they have {sizes}):"
-            " choose accelerator.processes, hydra.launcher.num_cpus and hydra.launcher.num_gpus"
-        )
+    if any(node.get("CPU", 0) >= num_cpus and node.get("GPU", 0) >= num_gpus for node in nodes):
+        return
+    sizes = ", ".join(f"{node.get('CPU', 0):g} and {node.get('GPU', 0):g}" for node in nodes)
+    message = (
+        f"no node of the Ray cluster has the {num_cpus:g} cores and {num_gpus:g} GPUs of a run (they have {sizes})"
+    )
+    if not can_grow:
+        raise ConfigurationError(f"{message}: choose hydra.launcher.num_cpus and hydra.launcher.num_gpus")
+    log.warning("%s: waiting for one", message)
 
 
 def _do(work: Work, job: Job) -> object:

@@ -119,9 +119,9 @@ def _bind_logger(key: str, rule: Mapping[str, Any]) -> MakeLogger:
 
     def make(directory: Path) -> Logger:
         try:
-            # What a config leaves open goes to the directory of the run.
-            accepts = "save_dir" in inspect.signature(target.func).parameters
-            logger = target(**{"save_dir": directory} if accepts and "save_dir" not in rule else {})
+            place = inspect.signature(target.func).parameters.get("save_dir")
+            needs_place = place is not None and place.default is place.empty and "save_dir" not in rule
+            logger = target(**{"save_dir": directory} if needs_place else {})
         except Exception as error:
             raise ConfigurationError(f"{key}: {error}") from error
         if not isinstance(logger, Logger):

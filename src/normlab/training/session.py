@@ -139,6 +139,9 @@ class Session:
         self.table.close()
         for logger in self.others:
             logger.finalize("success")
+            finish = getattr(getattr(logger, "experiment", None), "finish", None)
+            if finish is not None:  # else Weights & Biases would take the next run of this process for this one
+                finish()
 
     def _evaluate(self) -> None:
         """Take the measurements after the last step, and write their numbers into the record."""

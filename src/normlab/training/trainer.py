@@ -44,7 +44,8 @@ def fit(
     module, device = parts.module, parts.device
     if settings["accelerator"]["compile"]:
         module.network.compile()  # the network alone: a compiled LightningModule cannot log
-    has_bar = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks)
+    bars = [callback for callback in callbacks if isinstance(callback, pl.callbacks.ProgressBar)]
+    has_bar = bool(bars) or settings["trainer"].get("enable_progress_bar", False)
     arguments: dict[str, Any] = {
         "accelerator": "gpu" if device.type == "cuda" else "cpu",
         "devices": 1 if device.type == "cpu" else [device.index],
