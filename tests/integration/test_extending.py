@@ -67,7 +67,7 @@ def test_it_trains_in_one_sweep_in_populations_is_killed_and_resumed_and_reporte
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_for((tmp_path / "held").exists, seconds=300)
+    wait_for((tmp_path / "held").exists)
     driver.kill()
     os.kill(int((tmp_path / "held").read_text()), signal.SIGKILL)
     driver.wait()

@@ -84,7 +84,7 @@ def test_a_sweep_killed_at_random_moments_ends_complete_and_the_same(
         if driver.poll() is None:
             os.kill(victim, signal.SIGKILL)
         driver.wait(timeout=300)
-        end = time.monotonic() + 15
+        end = time.monotonic() + 300
         while workers_of(tmp_path):  # the workers of a killed driver end their step first
             assert time.monotonic() < end, "a worker outlived its driver"
             time.sleep(0.1)

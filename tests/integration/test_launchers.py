@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,18 +64,17 @@ def test_a_stopped_sweep_leaves_no_process_and_its_runs_go_on_when_asked_for(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
     try:
-        wait_for(lambda: any((run / "checkpoints" / "last.ckpt").exists() for run in runs("demo")), seconds=90)
+        wait_for(lambda: any((run / "checkpoints" / "last.ckpt").exists() for run in runs("demo")))
         if number is signal.SIGINT:
             os.killpg(driver.pid, number)  # as a terminal does
         else:
             driver.send_signal(number)
-        asked = time.monotonic()
-        told, _ = driver.communicate(timeout=30)
+        told, _ = driver.communicate(timeout=300)
     finally:
         driver.kill()
     assert driver.returncode == status, told
     assert "Traceback" not in told
-    wait_for(lambda: not processes_in(tmp_path), seconds=max(0, asked + 10 - time.monotonic()))
+    wait_for(lambda: not processes_in(tmp_path))
     begun = {record_of(run)["status"] for run in runs("demo")}
     # joblib leaves its workers no time to write a checkpoint; their runs go on from the one before.
     assert begun == {"interrupted"} or (launcher == "joblib" and begun <= {"interrupted", "running"}), told

@@ -53,6 +53,16 @@ def test_variables_that_a_shell_has_left_from_torchrun_say_nothing(tmp_path: Pat
     assert len([*tmp_path.glob("outputs/single/runs/*/run.json")]) == 2
 
 
+def test_a_directory_for_temporary_files_with_a_long_name_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / ("x" * 90)).mkdir()
+    ended = shell(
+        f"$NORMLAB -m {QUICK} accelerator=ddp seed=0 hydra.sweeper.report=false",
+        tmp_path,
+        TMPDIR=str(tmp_path / ("x" * 90)),
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_the_environment_of_jobs_is_there_when_a_sweep_is_planned_and_checked(normlab: Command, tmp_path: Path) -> None:
     ended = normlab("-m", *QUICK.split(), "seed=0,1", "+hydra.job.env_set.PLACE=mine", "output_root=${oc.env:PLACE}")
     assert ended.returncode == 0, ended.stderr

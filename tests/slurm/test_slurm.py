@@ -7,7 +7,6 @@ import getpass
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,7 +93,7 @@ class Place:
 
     def wait_until_training(self) -> None:
         """Return once a run has a checkpoint."""
-        wait_for(lambda: any((run / "checkpoints" / "last.ckpt").exists() for run in self.runs), seconds=120)
+        wait_for(lambda: any((run / "checkpoints" / "last.ckpt").exists() for run in self.runs))
 
 
 @pytest.fixture
@@ -151,7 +150,7 @@ def test_a_job_cancelled_by_scancel_writes_a_checkpoint_from_which_the_same_comm
     driver = place.start(*LONG_RUN)
     place.wait_until_training()
     place.ask("scancel", *place.jobs)
-    told, _ = driver.communicate(timeout=60)
+    told, _ = driver.communicate(timeout=300)
     assert driver.returncode == 1
     assert "interrupted" in told
     (run,) = place.runs
@@ -200,11 +199,10 @@ def test_a_driver_that_was_killed_comes_back_to_its_jobs_instead_of_submitting_t
 def test_a_stopped_driver_takes_its_jobs_with_it(place: Place, number: signal.Signals, expected: int) -> None:
     driver = place.start(*SWEEP, "steps=3000")
     place.wait_until_training()
-    asked = time.monotonic()
     driver.send_signal(number)
-    told, _ = driver.communicate(timeout=30)
+    told, _ = driver.communicate(timeout=300)
     assert driver.returncode == expected, told
-    wait_for(lambda: not place.jobs, seconds=max(0.1, asked + 10 - time.monotonic()))
+    wait_for(lambda: not place.jobs)
     assert {record_of(run)["status"] for run in place.runs} == {"interrupted"}
 
 

@@ -1,6 +1,5 @@
 """What two variants with one seed share, and what single images score."""
 
-import tempfile
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -99,11 +98,3 @@ def test_a_run_does_not_hang_on_what_an_earlier_one_in_its_process_has_set(tmp_p
     assert found.metrics == expected.metrics
     assert later.directory.metrics.read_bytes() == alone.directory.metrics.read_bytes()
     assert found.environment["threads"] == expected.environment["threads"]
-
-
-def test_a_directory_for_temporary_files_too_long_for_sockets_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("x" * 75)))
-    with pytest.raises(ConfigurationError, match=r"TMPDIR=.* is too long for the sockets that accelerator.processes"):
-        build(compose("data=digits", "steps=5", "accelerator=ddp").settings)

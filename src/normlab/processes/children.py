@@ -1,13 +1,43 @@
-"""Child processes: they end with their parent, and the parent says how they ended."""
+"""Child processes: they start in milliseconds if possible, end with their parent, and it says how they ended."""
 
 import multiprocessing
 import os
 import signal
+import sys
+import tempfile
 import threading
+from importlib import metadata
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+
+NEEDED_BY_RUNS = "normlab.training.run"
+"""Module that imports all that a run needs."""
+
+LONGEST_TEMPORARY_DIRECTORY = 74
+"""Bytes of a path that leave room for the name of a socket, which may have 107 in all."""
 
 SECONDS_TO_STOP = 8.0
 """Time for a process that was asked to stop to end the step in progress and write a checkpoint."""
+
+
+def get_context() -> BaseContext:
+    """Return the context in which to start processes that train.
+
+    On Linux they are forks of a server that has imported torch and Lightning, which takes seconds, once for all. With a
+    build of torch for GPUs each imports them itself: CUDA does not survive a fork. So it does if the server's socket
+    would have too long a path.
+    """
+    room = LONGEST_TEMPORARY_DIRECTORY - len(os.fsencode(tempfile.gettempdir()))
+    if sys.platform != "linux" or not has_cpu_build() or room < 0:
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([NEEDED_BY_RUNS])
+    return context
+
+
+def has_cpu_build() -> bool:
+    """Return whether torch was built for CPUs alone, without importing it, which takes seconds."""
+    return metadata.version("torch").endswith("+cpu")
 
 
 def describe_end(process: BaseProcess) -> str:

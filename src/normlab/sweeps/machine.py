@@ -1,7 +1,8 @@
 """The cores and GPUs of this machine, shared out among the runs of a sweep."""
 
 import os
-from importlib import metadata
+
+from normlab.processes.children import has_cpu_build
 
 
 def count_concurrent_runs(processes: int) -> int:
@@ -16,7 +17,7 @@ def assign_gpus(kind: str, processes: int) -> list[str]:
 
     Empty if runs use the CPU, or there is no GPU.
     """
-    if kind == "cpu" or metadata.version("torch").endswith("+cpu"):  # whose import would take seconds to say no
+    if kind == "cpu" or has_cpu_build():
         return []
     import torch
 

@@ -1,6 +1,5 @@
 """Worker processes: a job that kills its process costs no other job."""
 
-import multiprocessing
 import os
 import signal
 from collections import deque
@@ -14,7 +13,7 @@ from typing import Any
 
 import cloudpickle
 
-from normlab.processes.children import SECONDS_TO_STOP, describe_end, exit_with_parent
+from normlab.processes.children import SECONDS_TO_STOP, describe_end, exit_with_parent, get_context
 from normlab.processes.output import prepare_output
 from normlab.processes.stopping import StopRequest
 
@@ -110,10 +109,11 @@ def _assign(
 
 
 def _start(place: int, payload: bytes, environment: Mapping[str, str]) -> Worker:
-    here, there = multiprocessing.get_context("spawn").Pipe()
+    context = get_context()
+    here, there = context.Pipe()
     # Not a daemon, which could not start the further processes of a data-parallel run.
-    arguments = (there, payload, environment)
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=arguments, daemon=False)
+    arguments = (there, payload, {**os.environ, **environment})
+    process = context.Process(target=_serve, args=arguments, daemon=False)  # type: ignore[attr-defined]
     process.start()
     there.close()
     return Worker(process, here, place)
@@ -149,6 +149,7 @@ def _serve(pipe: Connection, payload: bytes, environment: Mapping[str, str]) -> 
     """Do jobs until the pipe is closed; the body of a worker process."""
     exit_with_parent()
     prepare_output()
+    os.environ.clear()  # else those of the server that it was forked from
     os.environ.update(environment)
     work = cloudpickle.loads(payload)
     while True:

@@ -31,7 +31,6 @@ from normlab.training.callbacks import (
     warn_of_inexact_resumption,
 )
 from normlab.training.data import Data, LoadData, load_data
-from normlab.training.data_parallel.followers import require_short_temporary_directory
 from normlab.training.loggers import MakeLogger, build_loggers
 from normlab.training.module import TrainingModule
 from normlab.training.observations import Evaluations, Observations, build_evaluations, build_observations
@@ -125,8 +124,6 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
             try_objective(module.objective, splits)
             if accelerator["processes"] == 1:  # with more, layers may ask the other processes, which are not here yet
                 try_step(module)
-            else:
-                require_short_temporary_directory()
             try_measurements(observations, evaluations, module, splits, preprocess)
         test_size = min(size, len(splits.test.targets))
         return Parts(
