@@ -170,7 +170,7 @@ adds."""
 ALL_ENDS = [(batch, how) for batch in range(1, 29) for how in ("signal", "error")]
 
 
-@pytest.mark.parametrize("ends", [ENDS, pytest.param(ALL_ENDS, marks=pytest.mark.long)], ids=["some", "all"])
+@pytest.mark.parametrize("ends", [ENDS, pytest.param(ALL_ENDS, marks=pytest.mark.killed)], ids=["some", "all"])
 @pytest.mark.parametrize("feature", RESUMED)
 def test_a_run_ended_in_any_batch_resumes_to_the_same_bytes(
     tmp_path: Path, feature: str, ends: list[tuple[int, str]], monkeypatch: pytest.MonkeyPatch

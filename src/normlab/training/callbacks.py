@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import nn
 
@@ -85,8 +86,10 @@ def check_trainer_arguments(arguments: Mapping[str, Any]) -> None:
     known = inspect.signature(pl.Trainer).parameters
     for key in arguments.keys() - known.keys():
         raise ConfigurationError(f"trainer.{key} is no argument of Lightning's Trainer, which has {', '.join(known)}")
+    # Lightning would take the tasks of Slurm or torchrun for its own processes.
+    plain = {"logger": False, "enable_checkpointing": False, "accelerator": "cpu", "plugins": [LightningEnvironment()]}
     try:
-        pl.Trainer(**{"logger": False, "enable_checkpointing": False, "accelerator": "cpu", **arguments})
+        pl.Trainer(**{**plain, **arguments})
     except Exception as error:
         raise ConfigurationError(f"trainer: Lightning's Trainer refuses {dict(arguments)}: {error}") from error
 
