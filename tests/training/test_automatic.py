@@ -130,6 +130,7 @@ class Records(pl.Callback):
         self.seen.append("validation")
 
 
+@pytest.mark.filterwarnings("error")
 def test_callbacks_see_steps_epochs_batches_and_validations_as_lightning_documents_them(tmp_path: Path) -> None:
     normlab.train(compose(tmp_path, f"+callbacks.records._target_={__name__}.Records"))
     expected: list[Any] = [("limits", 23, 5)]  # 1,247 digits are 5 batches

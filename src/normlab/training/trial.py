@@ -55,7 +55,7 @@ def try_step(module: TrainingModule) -> None:
                 loss = module.objective(network(inputs), targets)
             torch.autograd.backward(loss)
             if module.automatic_optimization:
-                optimizer.step(lambda: float(loss))
+                optimizer.step(lambda: loss.item())
             else:
                 optimizer.step()
             _try_checkpoint({"network": network.state_dict(), "optimizer": optimizer.state_dict()})
