@@ -44,6 +44,21 @@ def runs(tmp_path: Path) -> Callable[[str], list[Path]]:
     return lambda experiment: sorted(tmp_path.glob(f"outputs/{experiment}/runs/*"))
 
 
+OFTEN = """
+import normlab.training.checkpoints as checkpoints
+
+class Often:
+    metrics = {}
+
+    def __init__(self):
+        checkpoints.SHORTEST_INTERVAL_SECONDS = 0.0
+        checkpoints.SHARE_OF_TIME = 1.0
+
+    def measure(self, state):
+        return {}
+"""
+"""A measurement that has a checkpoint kept after every chunk, so that many a kill, or a full disk, falls into one."""
+
 # Breaks its process once, at its fourth update, unless the file that it leaves behind is there already.
 DEADLY = """
 import os, pathlib, signal

@@ -9,24 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Command, record_of
+from .conftest import OFTEN, Command, record_of
 
 RUN = ("data=digits", "steps=200", "observe.val.first=50", "observe.val.every=50")
 
 CALLBACKS = """
 import pathlib
 import pytorch_lightning as pl
-import normlab.training.checkpoints as checkpoints
-
-class Often:
-    metrics = {}
-
-    def __init__(self):
-        checkpoints.SHORTEST_INTERVAL_SECONDS = 0.0
-        checkpoints.SHARE_OF_TIME = 1.0
-
-    def measure(self, state):
-        return {}
 
 class FillsTheDiskOnce(pl.Callback):
     def on_train_end(self, trainer, module):
@@ -50,7 +39,7 @@ def on_a_disk_of_its_own(tmp_path: Path) -> Callable[[str, str], str]:
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-Urm", "true"], check=False).returncode:
         pytest.skip("a process may not mount a disk of its own here")
     (tmp_path / "outputs").mkdir()
-    (tmp_path / "of_a_user.py").write_text(CALLBACKS)
+    (tmp_path / "of_a_user.py").write_text(OFTEN + CALLBACKS)
 
     def run(options: str, script: str) -> str:
         setting = f"PYTHONPATH=. ; export PYTHONPATH; NORMLAB='{sys.executable} -m normlab'"

@@ -15,7 +15,7 @@ import pytest
 
 from normlab.runs.ownership import find_owner
 
-from .conftest import WITHOUT_REPORT, record_of
+from .conftest import OFTEN, WITHOUT_REPORT, record_of
 
 COMMAND = [
     sys.executable,
@@ -27,23 +27,8 @@ COMMAND = [
     "seed=0,1",
     "steps=40",
     "observe.train_batch.every=2",
-    "+observe.often={_target_: often.CheckpointsOften, first: 1000, every: 1000}",
+    "+observe.often={_target_: often.Often, first: 1000, every: 1000}",
 ]
-
-# Writes a checkpoint at every turn, so that many a kill falls into one; part of the config of both sides.
-OFTEN = """
-import normlab.training.checkpoints as checkpoints
-
-class CheckpointsOften:
-    metrics = {}
-
-    def __init__(self):
-        checkpoints.SHORTEST_INTERVAL_SECONDS = 0.0
-        checkpoints.SHARE_OF_TIME = 1.0
-
-    def measure(self, state):
-        return {}
-"""
 
 
 def start(place: Path) -> "subprocess.Popen[bytes]":
