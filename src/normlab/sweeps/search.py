@@ -48,7 +48,7 @@ class Search:
         self.space = {key: _make_distribution(override) for key, override in swept.items()}
         self.n_trials = n_trials
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        if "://" in str(storage) or ":/" in str(storage):
+        if ":/" in str(storage):  # a URL, of which a path keeps one slash
             raise ConfigurationError(f"hydra.sweeper.storage={storage} is no path of a file: trials are kept in a file")
         storage = storage.absolute()  # Optuna links to it from its own directory
         storage.parent.mkdir(parents=True, exist_ok=True)

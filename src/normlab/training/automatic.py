@@ -49,7 +49,7 @@ class EpochLoader:
 
     def __init__(self, batches: BatchStream) -> None:
         self.batches = batches
-        self.length = count_batches(batches)
+        self.length = math.ceil(len(batches.split.targets) / batches.batch_size)
         self.total = batches.steps
         """Number of batches in all planned epochs."""
         self.position = 0
@@ -74,11 +74,6 @@ class EpochLoader:
         self.position = state["position"]
 
 
-def count_batches(batches: BatchStream) -> int:
-    """Return the number of batches of an epoch, ⌈N / B⌉."""
-    return math.ceil(len(batches.split.targets) / batches.batch_size)
-
-
 class AutomaticModule(TrainingModule):
     """Makes one step per training batch by Lightning's automatic optimization.
 
@@ -93,12 +88,11 @@ class AutomaticModule(TrainingModule):
         self.has_stepped = False
         """Whether the latest batch ended with a step of the optimizer."""
 
-    def plan(self, steps: int, accumulate: Callable[[int], int]) -> Epochs:
-        """Set the number of steps and return the epochs that they take."""
+    def plan(self, steps: int, accumulate: Callable[[int], int]) -> None:
+        """Set the number of steps and the epochs that they take."""
         self.steps = steps
-        self.epochs = plan_epochs(steps, count_batches(self.batches), accumulate)
+        self.epochs = plan_epochs(steps, self.loader.length, accumulate)
         self.loader.total = self.epochs.batches
-        return self.epochs
 
     @property
     def batches_done(self) -> int:

@@ -108,9 +108,10 @@ def build_loggers(settings: Mapping[str, Any]) -> list[MakeLogger]:
     are used.
     """
     loggers = [_bind_logger(f"loggers.{name}", rule) for name, rule in settings["loggers"].items() if rule is not None]
-    with tempfile.TemporaryDirectory() as directory:
-        for make in loggers:
-            make(Path(directory))
+    if loggers:
+        with tempfile.TemporaryDirectory() as directory:
+            for make in loggers:
+                make(Path(directory))
     return loggers
 
 

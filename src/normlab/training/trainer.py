@@ -40,7 +40,6 @@ def fit(
         progress: show a bar.
         checkpoint: from which the Trainer resumes.
     """
-    quieten_lightning()
     module, device = parts.module, parts.device
     if settings["accelerator"]["compile"]:
         module.network.compile()  # the network alone: a compiled LightningModule cannot log
