@@ -68,6 +68,7 @@ class _NormalizeRows(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
+        """Return the gradients of inputs, scale (C,) and shift (C,) for that of the outputs, of the inputs' shape."""
         inputs, weight, mean, variance = ctx.saved_tensors
         dy, channels = _to_rows(gradient), inputs.shape[1]
         m = inputs.numel() // channels

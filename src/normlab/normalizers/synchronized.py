@@ -58,6 +58,7 @@ class _Normalize(torch.autograd.Function):
     def forward(
         ctx: Any, inputs: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return outputs, means (C,), biased variances (C,) and values per feature, over all processes."""
         over = (0, *range(2, inputs.ndim))
         x = inputs.to(torch.promote_types(inputs.dtype, torch.float32))
         variances, means = torch.var_mean(x, over, correction=0)
@@ -85,6 +86,7 @@ class _Normalize(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
+        """Return the gradients of inputs, scale (C,) and shift (C,) for that of the outputs."""
         x_hat, inverse_deviation, m, weight = ctx.saved_tensors
         dy = gradient.to(x_hat.dtype)
         d_bias = dy.sum(ctx.over, keepdim=True)[0]
