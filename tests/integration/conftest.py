@@ -1,15 +1,20 @@
 """Runs the command in a process of its own, from an empty directory, as a user does."""
 
+import atexit
+import importlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from normlab.processes.children import get_context
 
 WITHOUT_REPORT = "hydra.sweeper.report=false"
 """What sweeps are given that are about other things: a report takes longer than most of them."""
@@ -25,17 +30,52 @@ def normlab(tmp_path: Path) -> Command:
         # Hydra takes overrides in one place alone, before its options or behind them.
         first = next((place for place, each in enumerate(arguments) if not each.startswith("-") and "=" in each), None)
         overrides = [] if report or first is None else [WITHOUT_REPORT]
+        return run_command("run", tmp_path, *arguments[:first], *overrides, *arguments[first:], **environment)
+
+    return command
+
+
+def run_command(name: str, place: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `main` of a module of `normlab.commands` in a directory, and return its exit status and what it printed.
+
+    Its process is a fork of one that has imported torch, because the import takes longer than most tests. If the
+    environment has a variable for Python itself, such as `PYTHONPROFILEIMPORTTIME`, Python starts anew.
+    """
+    if any(name.startswith("PYTHON") and name != "PYTHONPATH" for name in environment):
         return subprocess.run(
-            [sys.executable, "-m", "normlab", *arguments[:first], *overrides, *arguments[first:]],
-            cwd=tmp_path,
+            [sys.executable, "-c", f"from normlab.commands.{name} import main; main()", *arguments],
+            cwd=place,
             env={**os.environ, **environment},
             capture_output=True,
             text=True,
-            timeout=1200,
             check=False,
         )
+    with tempfile.TemporaryDirectory() as directory:
+        outputs = [Path(directory) / name for name in ("stdout", "stderr")]
+        context: Any = get_context()
+        everything = {**os.environ, **environment}
+        process = context.Process(target=_run_main, args=(name, place, arguments, everything, outputs))
+        process.start()
+        process.join()
+        stdout, stderr = (output.read_text(encoding="utf-8") for output in outputs)
+    return subprocess.CompletedProcess(arguments, process.exitcode, stdout, stderr)
 
-    return command
+
+def _run_main(
+    name: str, place: Path, arguments: tuple[str, ...], environment: dict[str, str], outputs: list[Path]
+) -> None:
+    for number, output in enumerate(outputs, start=1):
+        os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT), number)
+    os.chdir(place)
+    os.environ.clear()
+    os.environ.update(environment)
+    tempfile.tempdir = None  # it was found with the environment before
+    sys.path[:0] = [str(place), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.argv = ["normlab", *arguments]
+    try:
+        importlib.import_module(f"normlab.commands.{name}").main()
+    finally:
+        atexit._run_exitfuncs()  # which a process of multiprocessing leaves out
 
 
 @pytest.fixture
@@ -113,7 +153,7 @@ def curves_of(run: Path) -> dict[str, dict[int, float]]:
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 300) -> None:
-    """Return once the condition is true; an AssertionError where it does not come true in time."""
+    """Return once the condition is true; an AssertionError if it does not come true in time."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import WITHOUT_REPORT, Command, processes_in, record_of, wait_for
+from .conftest import WITHOUT_REPORT, Command, processes_in, record_of, run_command, wait_for
 
 OTHERS = [pytest.param(name, marks=pytest.mark.long) for name in ("joblib",)]
 """Than the default."""
@@ -23,8 +23,7 @@ def bytes_of(place: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     place = tmp_path_factory.mktemp("basic")
-    command = [sys.executable, "-m", "normlab", *SWEEP, WITHOUT_REPORT, "steps=20", "hydra/launcher=basic"]
-    subprocess.run(command, cwd=place, check=True, capture_output=True)
+    assert run_command("run", place, *SWEEP, WITHOUT_REPORT, "steps=20", "hydra/launcher=basic").returncode == 0
     return bytes_of(place)
 
 

@@ -1,7 +1,6 @@
 """`normlab-rerun`: a run is trained again from its own directory, and the bytes are compared."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pytest
 
 from normlab.commands.rerun import main
 
-from .conftest import Command
+from .conftest import Command, run_command
 
 RUN = ("data=digits", "normalizer=batch", "steps=8", "observe.val.first=4", "observe.val.every=4")
 
@@ -29,22 +28,13 @@ class Scale(nn.Module):
 
 
 def rerun(place: Path, directory: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    program = "from normlab.commands.rerun import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", program, str(directory)],
-        cwd=place,
-        env={**os.environ, "TMPDIR": str(place), **environment},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    return run_command("rerun", place, str(directory), TMPDIR=str(place), **environment)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("trained")
-    subprocess.run([sys.executable, "-m", "normlab", *RUN], cwd=place, check=True, capture_output=True)
+    assert run_command("run", place, *RUN).returncode == 0
     (run,) = place.glob("outputs/single/runs/*")
     return run
 

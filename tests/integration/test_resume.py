@@ -11,7 +11,7 @@ import pytest
 
 from normlab import compose
 
-from .conftest import WITHOUT_REPORT, Command, record_of, wait_for
+from .conftest import WITHOUT_REPORT, Command, record_of, run_command, wait_for
 
 Runs = Callable[[str], list[Path]]
 
@@ -77,9 +77,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("undisturbed")
     (place / "holds.py").write_text(HOLDS)
     for arguments in (RUN, AVERAGED, SWEEP):
-        subprocess.run(
-            [sys.executable, "-m", "normlab", WITHOUT_REPORT, *arguments], cwd=place, check=True, capture_output=True
-        )
+        assert run_command("run", place, WITHOUT_REPORT, *arguments).returncode == 0
     return place
 
 

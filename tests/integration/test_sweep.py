@@ -191,6 +191,7 @@ def test_the_wheel_brings_its_configs_and_runs_from_any_directory(normlab: Comma
     project = Path(__file__).parents[2]
     (wheel,) = WheelBuilder(str(project)).build(directory=str(tmp_path / "dist"), versions=["standard"])
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
-    finished = normlab("--info", "searchpath", PYTHONPATH=str(tmp_path / "site"))
+    anew = {"PYTHONPATH": str(tmp_path / "site"), "PYTHONDONTWRITEBYTECODE": "1"}
+    finished = normlab("--info", "searchpath", **anew)
     assert f"file://{tmp_path}/site/normlab/conf" in finished.stdout
-    assert normlab("experiment=demo", "--cfg", "job", PYTHONPATH=str(tmp_path / "site")).returncode == 0
+    assert normlab("experiment=demo", "--cfg", "job", **anew).returncode == 0

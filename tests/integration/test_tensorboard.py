@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import WITHOUT_REPORT, wait_for
+from .conftest import WITHOUT_REPORT, run_command, wait_for
 
 
 def ask(port: int, route: str, body: dict[str, Any] | None = None) -> Any:
@@ -29,8 +29,7 @@ def tensorboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Sweep two variants that share few hyperparameters; yield the port of a TensorBoard that has loaded them."""
     place = tmp_path_factory.mktemp("tensorboard")
     sweep = ("experiment=demo", "normalizer=none,tf_layers", "seed=0,1", "steps=6", "observe.val.every=2")
-    command = [sys.executable, "-m", "normlab", WITHOUT_REPORT, *sweep]
-    subprocess.run(command, cwd=place, check=True, capture_output=True)
+    assert run_command("run", place, WITHOUT_REPORT, *sweep).returncode == 0
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
