@@ -30,6 +30,7 @@ DIGITS = "data=digits"
         (["normalizer="], "the config group normalizer needs a choice: batch"),
         (["experiment=null"], "the config group experiment needs a choice: convnet"),
         (["experiment=mlp", "optimizer.lr=choice(nan,0.1)"], "optimizer.lr=nan is no finite number"),
+        (["experiment=mlp", "batch_size=range(0,64,32)"], "batch_size=0 is out of range: choose at least 1"),
         (["experiment=mlp", "optimizer.lr=interval(0.1,1)"], "is for a search: add hydra/sweeper=optuna"),
         (["experiment=mlp", "hydra.launcher.workers=-1"], "hydra.launcher.workers=-1 is out of range"),
         (["experiment=mlp", "hydra.sweeper.max_batch_size=0"], "hydra.sweeper.max_batch_size=0 is out of range"),

@@ -113,9 +113,10 @@ def test_a_trial_whose_runs_were_stopped_does_not_fail_however_often(tmp_path: P
     assert [running.number for running in searching.next(1)] == [trial.number]
 
 
-def test_a_search_for_what_is_not_measured_is_refused(tmp_path: Path) -> None:
-    run = compose("data=digits", "evaluate.splits=[test]")
-    with pytest.raises(ConfigurationError, match=r"maximizes val/accuracy, which evaluate.splits=\[test\] does not"):
+@pytest.mark.parametrize("splits", ["test", "train,test", ""])
+def test_a_search_for_what_is_not_measured_is_refused(tmp_path: Path, splits: str) -> None:
+    run = compose("data=digits", f"evaluate.splits=[{splits}]")
+    with pytest.raises(ConfigurationError, match=r"maximizes val/accuracy, which evaluate.splits=\[.*\] does not"):
         search(tmp_path / "journal").require_metric([run])
 
 
