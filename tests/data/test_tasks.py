@@ -46,7 +46,7 @@ def test_a_task_that_lacks_a_member_is_refused_with_class_and_file() -> None:
 
     source = Text()
     source.task = Ranking()  # type: ignore[assignment]
-    with pytest.raises(ValueError, match=r"Ranking \(.*test_tasks.py\) lacks metrics, describe, .* normlab.data.tasks"):
+    with pytest.raises(ValueError, match=r"Ranking \(.*test_tasks.py\) lacks describe, .* normlab.data.tasks"):
         Splits.of(source)
 
 

@@ -6,10 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from normlab.data.batches import Batch
-from normlab.data.splits import Split
-from normlab.data.tasks import Classification, NextToken
+from normlab.data.splits import Split, Splits
+from normlab.data.tasks import Classification, Metric, NextToken
 from normlab.measurements.contract import Objective
-from normlab.measurements.scores import BATCH_SIZE, inference_mode, iterate_split, score
+from normlab.measurements.scores import (
+    BATCH_SIZE,
+    BatchScore,
+    OneByOneScore,
+    SplitScore,
+    inference_mode,
+    iterate_split,
+    score,
+)
 from normlab.models import ConvNet
 from normlab.normalizers import BatchNorm
 from normlab.randomness import generator
@@ -163,3 +171,18 @@ def test_a_module_that_was_frozen_in_inference_mode_mode_stays_so() -> None:
         assert not network[0].training
     assert network[0].training
     assert not network[1].training
+
+
+def test_an_accuracy_is_as_fine_as_its_examples_and_that_of_guessing_is_one_over_the_classes(split: Split) -> None:
+    splits = Splits(split, split, Split(split.inputs[:20], split.targets[:20]))
+    found: dict[str, SplitScore | BatchScore | OneByOneScore] = {
+        "test/accuracy": SplitScore("test", splits),
+        "train_batch/accuracy": BatchScore("train_batch", splits, 8),
+        "test_batch/accuracy": BatchScore("test_batch", splits, 64),
+        "test/one_by_one_accuracy": OneByOneScore(5, splits),
+    }
+    guess = 1 / (int(split.targets.max()) + 1)
+    examples = (20, 8, 20, 5)
+    for (name, measurement), count in zip(found.items(), examples, strict=True):
+        assert measurement.metrics[name] == Metric("higher", 0.0, 1.0, guess, 1 / count), name
+    assert found["test/accuracy"].metrics["test/loss"] == Metric("lower")

@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -98,8 +99,9 @@ def test_under_observe_it_gives_a_curve_and_under_evaluate_a_final_metric_with_i
     record, curves = train(WeightNorm, WeightNorm)
     assert list(curves["weights/norm"]) == [2, 4, 6]
     assert record.metrics["weights/norm"] == curves["weights/norm"][6]
-    assert record.metrics_info["weights/norm"] == {"better": "lower", "low": 0.0, "high": None}
-    assert record.metrics_info["test/one_by_one_accuracy"] == {"better": "higher", "low": 0.0, "high": 1.0}
+    assert record.metrics_info["weights/norm"] == asdict(Metric("lower", low=0.0))
+    expected = Metric("higher", 0.0, 1.0, guess=0.1, resolution=0.01)
+    assert record.metrics_info["test/one_by_one_accuracy"] == asdict(expected)
 
 
 def test_settings_reach_it_and_measuring_changes_no_number(train: Any, tmp_path: Path) -> None:

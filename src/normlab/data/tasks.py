@@ -1,5 +1,6 @@
 """Kinds of examples: the checks of a split, the arguments of a model, and measures of its logits."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -15,13 +16,14 @@ class Metric:
     better: Literal["higher", "lower"]
     low: float | None = None
     high: float | None = None
+    guess: float | None = None
+    """Value of a network that guesses, which a diverged run counts with."""
+    resolution: float | None = None
+    """Smallest difference between two values, such as 1/N for an accuracy over N examples."""
 
     def __post_init__(self) -> None:
         if self.better not in ("higher", "lower"):
             raise ValueError(f"better={self.better!r} of a Metric must be 'higher' or 'lower'")
-
-
-ACCURACY = {"accuracy": Metric("higher", 0.0, 1.0)}
 
 
 class Task(Protocol):
@@ -29,10 +31,6 @@ class Task(Protocol):
 
     Logits are (N, …, K) and targets (N, …): a language model classifies every position.
     """
-
-    @property
-    def metrics(self) -> Mapping[str, Metric]:
-        """Direction and bounds of each measure."""
 
     def check(self, inputs: Tensor, targets: Tensor) -> None:
         """Raise ValueError unless a split has inputs and targets of this kind."""
@@ -43,6 +41,9 @@ class Task(Protocol):
     def count_classes(self, inputs: Tensor, targets: Tensor) -> int:
         """Return K, from the training split."""
 
+    def describe_metrics(self, inputs: Tensor, targets: Tensor) -> Mapping[str, Metric]:
+        """Describe each measure, from the training split; its resolution is that of one example or position."""
+
     def prepare(self, inputs: Tensor) -> Tensor:
         """Return the inputs of a network if there is no preprocessing (`preprocessing=unit`)."""
 
@@ -50,10 +51,15 @@ class Task(Protocol):
         """Return measures (N, …) of each example or position, whose means are observed beside the loss."""
 
 
-class _Classes:
+class _Classes(ABC):
     """A task whose targets are classes, measured by whether the largest logit is that of the target."""
 
-    metrics = ACCURACY
+    @abstractmethod
+    def count_classes(self, inputs: Tensor, targets: Tensor) -> int: ...
+
+    def describe_metrics(self, inputs: Tensor, targets: Tensor) -> dict[str, Metric]:
+        guess = 1 / self.count_classes(inputs, targets)
+        return {"accuracy": Metric("higher", 0.0, 1.0, guess, resolution=1.0)}
 
     def measure(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
         return {"accuracy": logits.argmax(dim=-1) == targets}

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from normlab.data.batches import Batch
-from normlab.data.splits import Split
+from normlab.data.splits import Split, Splits
 from normlab.data.tasks import Metric, Task
 from normlab.measurements.contract import Objective, State
 
@@ -21,21 +22,26 @@ Value = TypeVar("Value")
 class SplitScore:
     """Score of a whole split, as `<split>/loss`, `<split>/accuracy` and so on."""
 
-    def __init__(self, split: str, task: Task) -> None:
+    def __init__(self, split: str, splits: Splits) -> None:
         self.split = split
-        self.metrics = _prefix(split, {"loss": Metric("lower"), **task.metrics})
+        self.metrics = _describe(split, splits, getattr(splits, split).targets.numel())
 
     def measure(self, state: State) -> dict[str, float]:
         return _prefix(self.split, _score(state, iterate_split(getattr(state.splits, self.split), state.preprocess)))
 
 
-class BatchScore(SplitScore):
+class BatchScore:
     """Score of a batch: of the latest training batch with the updated weights, or of the next one of the test split."""
 
+    def __init__(self, name: str, splits: Splits, batch_size: int) -> None:
+        self.name = name
+        targets = (splits.test if name == "test_batch" else splits.train).targets
+        self.metrics = _describe(name, splits, targets[:batch_size].numel())
+
     def measure(self, state: State) -> dict[str, float]:
-        is_test = self.split == "test_batch"
+        is_test = self.name == "test_batch"
         batch = state.test_batches.batch(state.count) if is_test else state.batches.batch(state.batches_done - 1)
-        return _prefix(self.split, _score(state, [batch]))
+        return _prefix(self.name, _score(state, [batch]))
 
 
 class OneByOneScore:
@@ -44,9 +50,10 @@ class OneByOneScore:
     They fail if population statistics are wrong: a single example has no batch to hide behind.
     """
 
-    def __init__(self, examples: int, task: Task) -> None:
+    def __init__(self, examples: int, splits: Splits) -> None:
         self.examples = examples
-        self.metrics = _prefix("test/one_by_one", task.metrics, "_")
+        self.metrics = _describe("test/one_by_one", splits, splits.test.targets[:examples].numel(), "_")
+        del self.metrics["test/one_by_one_loss"]
 
     def measure(self, state: State) -> dict[str, float]:
         first = Split(*(part[: self.examples] for part in state.splits.test))
@@ -90,6 +97,15 @@ def iterate_split(split: Split, preprocess: Callable[[Tensor], Tensor], size: in
     """Yield a whole split in order, preprocessed, `size` examples at a time."""
     for start in range(0, len(split.targets), size):
         yield preprocess(split.inputs[start : start + size]), split.targets[start : start + size]
+
+
+def _describe(prefix: str, splits: Splits, count: int, separator: str = "/") -> dict[str, Metric]:
+    """Describe the loss and the measures of a task as means over a number of examples or positions."""
+    metrics = {"loss": Metric("lower")}
+    for name, metric in splits.task.describe_metrics(*splits.train).items():
+        resolution = None if metric.resolution is None else metric.resolution / count
+        metrics[name] = replace(metric, resolution=resolution)
+    return _prefix(prefix, metrics, separator)
 
 
 def _score(state: State, batches: Iterable[Batch]) -> dict[str, float]:

@@ -44,7 +44,8 @@ class Record:
     error: str | None = None
     """Type, message and traceback, if the run failed."""
     metrics_info: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Metric, of a curve or final → which values are `better`, "higher" or "lower", and its bounds `low` and `high`."""
+    """Metric, of a curve or final → which values are `better`, "higher" or "lower", its bounds `low` and `high`, the
+    value of a network that guesses (`guess`), and the smallest difference between two values (`resolution`)."""
     version: int = RECORD_VERSION
     """Of the layout of this record and its directory."""
 

@@ -113,7 +113,7 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
             accelerator["precision"],
             accelerator["cuda_graph"],
         )
-        observations, evaluations = build_observations(settings, splits.task), build_evaluations(settings, splits.task)
+        observations, evaluations = build_observations(settings, splits), build_evaluations(settings, splits)
         callbacks = build_callbacks(settings)
         if isinstance(module, AutomaticModule):
             limit = settings["trainer"].get("max_steps", -1)

@@ -15,7 +15,7 @@ from normlab import measurements
 from normlab.config.checks import select_observations
 from normlab.config.targets import call
 from normlab.contracts import locate, require_contract
-from normlab.data import Task
+from normlab.data import Splits
 from normlab.measurements import Measurement, Metric, OneByOneScore, State
 from normlab.measurements.contract import Values, check_values
 from normlab.measurements.schedule import Schedule, parse_schedules
@@ -28,21 +28,24 @@ Observations = dict[str, tuple[Schedule, Measurement]]
 Evaluations = dict[str, Measurement]
 
 
-def build_observations(settings: Mapping[str, Any], task: Task) -> Observations:
+def build_observations(settings: Mapping[str, Any], splits: Splits) -> Observations:
     """Build the measurements during training with their schedules. Raises ConfigurationError and ValueError."""
-    rules = select_observations(settings)
-    built = {name: _build(f"observe.{name}", name, rule, task) for name, rule in rules.items()}
+    rules, size = select_observations(settings), settings["batch_size"]
+    built = {name: _build(f"observe.{name}", name, rule, splits, size) for name, rule in rules.items()}
     _require_unique_metrics("observe", built)
     return {name: (schedule, built[name]) for name, schedule in parse_schedules(rules).items()}
 
 
-def build_evaluations(settings: Mapping[str, Any], task: Task) -> Evaluations:
+def build_evaluations(settings: Mapping[str, Any], splits: Splits) -> Evaluations:
     """Build the measurements after the last step. Raises ConfigurationError and ValueError."""
-    rules = {name: rule for name, rule in settings["evaluate"].items() if name not in ("splits", "one_by_one")}
-    built: Evaluations = {name: _build("evaluate.splits", name, {}, task) for name in settings["evaluate"]["splits"]}
-    if settings["evaluate"]["one_by_one"]:
-        built["one_by_one"] = OneByOneScore(settings["evaluate"]["one_by_one"], task)
-    built |= {name: _build(f"evaluate.{name}", name, rule, task) for name, rule in rules.items() if rule is not None}
+    rules, size = dict(settings["evaluate"]), settings["batch_size"]
+    scored, one_by_one = rules.pop("splits"), rules.pop("one_by_one")
+    built: Evaluations = {name: _build("evaluate.splits", name, {}, splits, size) for name in scored}
+    if one_by_one:
+        built["one_by_one"] = OneByOneScore(one_by_one, splits)
+    for name, rule in rules.items():
+        if rule is not None:
+            built[name] = _build(f"evaluate.{name}", name, rule, splits, size)
     _require_unique_metrics("evaluate", built)
     return built
 
@@ -161,9 +164,9 @@ def send(loggers: Iterable[Logger], measurement: Measurement, values: Values, st
                 logger.experiment.add_histogram(name, value.detach().float(), step)
 
 
-def _build(key: str, name: str, rule: Mapping[str, Any], task: Task) -> Measurement:
+def _build(key: str, name: str, rule: Mapping[str, Any], splits: Splits, batch_size: int) -> Measurement:
     settings = {option: value for option, value in rule.items() if option not in ("first", "every", "unless")}
-    measurement: Any = call({key: settings}, key) if settings else measurements.build(name, task)
+    measurement: Any = call({key: settings}, key) if settings else measurements.build(name, splits, batch_size)
     require_contract(measurement, Measurement, f"{key} is no measurement")
     metrics = measurement.metrics
     if not isinstance(metrics, Mapping) or not all(isinstance(metric, Metric) for metric in metrics.values()):
