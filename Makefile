@@ -22,8 +22,10 @@ published: .venv/installed
 bench: .venv/installed .venv/peers/installed
 	$(RUN)/python benchmarks/harness_against_loop.py
 	.venv/peers/bin/python benchmarks/peers.py
+	.venv/peers/bin/python benchmarks/judge_against_adastop.py
 	$(RUN)/python benchmarks/choices.py
 	$(RUN)/python benchmarks/cost_curves.py
+	$(RUN)/python benchmarks/judge.py
 	$(RUN)/python benchmarks/paper.py
 	$(RUN)/python benchmarks/population.py
 	$(RUN)/python benchmarks/report.py

@@ -62,6 +62,7 @@ class AblationSweeper(BasicSweeper):
         """
         with self.set_environment():
             batches = [self.plan(batch) for batch in self.split_arguments(self.parse(arguments), self.max_batch_size)]
+            self.check_claims([*chain(*batches)])
             self.finish([*chain(*batches)], self.run_missing(batches))
 
     def set_environment(self) -> AbstractContextManager[None]:
@@ -102,15 +103,29 @@ class AblationSweeper(BasicSweeper):
         self.jobs |= {tuple(job.run.overrides): job for job in planned}
         return [job.run for job in planned]
 
+    def check_claims(self, runs: "Sequence[Run]") -> None:
+        """Check the claims of the runs. Raises ConfigurationError."""
+        from normlab.sweeps.claims import check_claims
+
+        parsed = OverridesParser.create().parse_overrides(self._parse_config())
+        swept = {
+            override.key_or_group: [*override.sweep_string_iterator()]
+            for override in parsed
+            if override.is_sweep_override() and not override.is_interval_sweep()
+        }
+        check_claims(runs, swept)
+
     def run_missing(self, batches: "Sequence[Sequence[Run]]") -> SystemExit | None:
         """Run what is missing, batch by batch; return the exit if Ctrl-C or SIGTERM ended it early."""
         from normlab.errors import ConfigurationError
         from normlab.processes.stopping import StopRequest
+        from normlab.sweeps.claims import note
         from normlab.sweeps.plan import check
         from normlab.sweeps.progress import show_progress
 
         missing = [[run for run in batch if run.is_missing] for batch in batches]
         check([*chain(*missing)])
+        note([*chain(*batches)])
         try:
             with show_progress([*chain(*batches)], [*chain(*missing)]), StopRequest().listen() as stop:
                 # For launchers that handle no signals: they end their workers when this is raised in them.

@@ -35,8 +35,8 @@ def test_all_tables_come_from_one_command_and_a_second_one_makes_nothing_anew(tm
         assert f"Report: outputs/{experiment}/report/index.html" in tables
         assert (tmp_path / "outputs" / experiment / "report" / "index.html").is_file()
         assert f"{experiment}: " in times
-    assert len([*tmp_path.glob("outputs/*/runs/*")]) == 95
+    assert len([*tmp_path.glob("outputs/*/runs/*")]) == 18 + 12 + 12 + 72
 
     again = paper(tmp_path, "data=digits", "batch_size=16", "steps=2")
     assert again.returncode == 0, again.stderr
-    assert "60 skipped of 60 runs" in again.stdout
+    assert "72 skipped of 72 runs" in again.stdout

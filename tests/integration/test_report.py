@@ -39,7 +39,7 @@ def test_a_sweep_leaves_a_report_of_all_runs_of_its_experiment_and_a_notebook_ge
     second = normlab(*SWEEP, "seed=1", report=True)
     assert second.returncode == 0, second.stderr
     assert "Report: outputs/mlp/report/index.html" in second.stdout
-    assert second.stdout.count("has the best train/accuracy") == 1
+    assert second.stdout.count("Largest effect on train/accuracy: ") == 1
     report = tmp_path / "outputs" / "mlp" / "report"
     with (report / "table.csv").open() as file:
         rows = {row["variant"]: row for row in csv.DictReader(file) if row["metric"] == "val/accuracy"}
@@ -48,7 +48,7 @@ def test_a_sweep_leaves_a_report_of_all_runs_of_its_experiment_and_a_notebook_ge
     assert {"curves_val_accuracy", "final_val_accuracy", "preprocessing"} <= figures
     assert {"normalizer_inputs", "running_statistics"} <= figures
     page = (report / "index.html").read_text()
-    assert "On a small MLP, batch normalization" in page
+    assert "Batch normalization with unusual settings ends" in page
     assert all(run.name in page for run in runs("mlp"))
     assert all(f"normlab-rerun outputs/mlp/runs/{run.name}" in page for run in runs("mlp"))
 

@@ -11,6 +11,7 @@ from normlab.report.analysis import analyse
 from normlab.report.figures.drawing import DOUBLE, SINGLE, Figure, create_canvas, save, use_style
 from normlab.report.load import load
 from normlab.report.page.rendering import write_page
+from normlab.runs.claims import note_claims
 
 from ..report.made_runs import make_ablation, make_run
 
@@ -35,10 +36,12 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the address of a page with finished, failed and diverged runs."""
     root = tmp_path_factory.mktemp("outputs") / "deep"
     published = {"tf_nn": {"val/accuracy": 0.95}}
-    make_ablation(root, seeds=3, report={"claim": "It trains.", "threshold": 0.9}, published=published)
+    make_ablation(root, seeds=7, report={"threshold": 0.9}, published=published)
     make_run(root, "alone", 0, accuracy=0.5)
     make_run(root, "broken", 0, status="failed", error="Traceback\nRuntimeError: <b>too warm</b>")
     make_run(root, "broken", 1, status="diverged", diverged_at=12)
+    claims = {"helps": {"over": "none", "by": 0.5}, "same": {"of": "batch", "like": "tf_nn", "within": 0.01}}
+    note_claims(root, {name: {"says": "It holds.", **claim} for name, claim in claims.items()})
     ablation = analyse(load(root))
     place = root / "report"
     (place / "figures").mkdir(parents=True)
@@ -123,7 +126,7 @@ def test_words_filter_the_runs_and_their_details(opened: Opened) -> None:
     page = opened.page
     page.locator("#all tbody button").first.click()
     page.get_by_label("Filter runs").fill("BATCH 1")
-    assert "of 12 runs" in page.locator("#found").inner_text()
+    assert "of 24 runs" in page.locator("#found").inner_text()
     assert set(page.locator("#all tbody tr:not([hidden]) > td:nth-child(2)").all_inner_texts()) == {"batch"}
     assert not page.locator("#all .sheet").is_visible()
     page.get_by_label("Filter runs").fill("")
@@ -157,7 +160,7 @@ def test_without_scripts_everything_but_the_details_can_be_read(browser: Any, ad
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(address)
-    assert page.locator("#all tbody tr").count() == 12
+    assert page.locator("#all tbody tr").count() == 24
     assert not page.locator("#filter").is_visible()
     assert not page.get_by_role("button").count()
     context.close()

@@ -126,7 +126,7 @@ def test_the_command_prints_the_table_and_one_headline(tmp_path: Path, report: R
     make_ablation(tmp_path / "e", seeds=2)
     told = report("e")
     assert told.returncode == 0, told.stderr
-    assert "tf_nn has the best val/accuracy" in told.stdout
+    assert "Largest effect on val/accuracy: tf_nn is " in told.stdout
     assert "Report: e/report/index.html" in told.stdout
     assert told.stderr == ""
 

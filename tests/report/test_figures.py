@@ -138,9 +138,10 @@ def test_published_values_are_named_only_if_there_are_any(drawn: tuple[Path, lis
     assert "published" not in words(directory / "final_val_loss.svg")
 
 
-def test_intervals_are_drawn_for_two_runs_but_not_for_one(tmp_path: Path) -> None:
-    make_run(tmp_path / "x", "none", 0)
+def test_intervals_are_drawn_for_three_runs_but_not_for_two(tmp_path: Path) -> None:
     for seed in range(2):
+        make_run(tmp_path / "x", "none", seed)
+    for seed in range(3):
         make_run(tmp_path / "x", "batch", seed)
     draw(analyse(load(tmp_path / "x")), tmp_path / "out")
     intervals = {name for name in ids(tmp_path / "out" / "curves_val_accuracy.svg") if name.startswith("interval-")}
@@ -181,7 +182,7 @@ def test_drawing_leaves_the_settings_of_matplotlib_alone(tmp_path: Path) -> None
 
 def test_no_runs_give_no_figures(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
-    empty = Ablation(load(tmp_path / "x"), [], [], "val/accuracy", {}, [], "", "", "", [])
+    empty = Ablation(load(tmp_path / "x"), [], [], "val/accuracy", {}, [], [], "", "", [])
     assert draw(empty, tmp_path / "out") == []
     assert not (tmp_path / "out").exists()
 
@@ -235,14 +236,14 @@ def test_figures_are_drawn_from_unusual_values(values: dict[int, float], tmp_pat
     assert ("curves_val_loss" in names, "normalizer_inputs" in names) == (drawn and len(values) > 1, drawn)
 
 
-def test_curves_of_different_lengths_have_intervals_as_far_as_two_runs_go(tmp_path: Path) -> None:
-    for seed in range(3):
+def test_curves_of_different_lengths_have_intervals_as_far_as_three_runs_go(tmp_path: Path) -> None:
+    for seed in range(4):
         points = {step: 0.1 * step + 0.01 * seed for step in range(1, 3 + 2 * seed)}
         make_run(tmp_path / "x", "none", seed, curves={"val/accuracy": points})
     ablation = analyse(load(tmp_path / "x"))
     canvas, _ = by_name(draw_curves(ablation, select(ablation)))["curves_val/accuracy"]
     assert band_of(canvas)[:, 0].max() == 4
-    assert np.max(np.asarray(canvas.axes[0].lines[0].get_xdata())) == 6
+    assert np.max(np.asarray(canvas.axes[0].lines[0].get_xdata())) == 8
 
 
 def test_runs_without_curves_have_final_values_alone(tmp_path: Path) -> None:

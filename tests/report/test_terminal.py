@@ -25,7 +25,7 @@ def test_the_table_has_mean_deviation_difference_and_published_figure(tmp_path: 
     assert "0.6000 ± 0.1414" in text
     assert "+0.1050 │" in text
     assert "0.7500" in text
-    assert "batch has the best val/accuracy: 0.7050 on average over 2 runs" in text
+    assert "Largest effect on val/accuracy: batch is " in text
     assert f"tensorboard --logdir {tmp_path / 'e'}" in text
     assert f"Report: {tmp_path / 'e' / 'report' / 'index.html'}" in text
 

@@ -24,7 +24,6 @@ class Accelerator:
 class Report:
     """Description of an experiment in its report, and the criteria for its runs."""
 
-    claim: str = ""  # statement that the experiment supports
     source: str = ""  # origin of its setup and published figures
     baseline: str | None = None  # variant to compare with: a normalizer or KEY=VALUE; null: none
     metric: str | None = None  # final metric to compare; null: val/accuracy
@@ -53,6 +52,7 @@ class Config:
     observe: dict[str, Any] = field(default_factory=dict)  # measurements during training, by name
     evaluate: dict[str, Any] = field(default_factory=dict)  # measurements after the last step, by name
     report: Report = field(default_factory=Report)
+    claims: dict[str, Any] = field(default_factory=dict)  # statements about its runs, by name: see docs/report.md
     published: dict[str, Any] = field(default_factory=dict)  # published figures, by normalizer
     trainer: dict[str, Any] = field(default_factory=dict)  # further arguments of Lightning's Trainer
     callbacks: dict[str, Any] = field(default_factory=dict)  # Lightning's or a user's own, by name

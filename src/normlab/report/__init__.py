@@ -1,5 +1,1 @@
-"""From run directories to tables, figures, a page and TensorBoard; `load` gives the frames behind them to notebooks."""
-
-from normlab.report.load import Results, load
-
-__all__ = ["Results", "load"]
+"""From run directories to tables, figures, a page and TensorBoard; `load.py` gives the frames behind them."""

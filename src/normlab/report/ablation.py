@@ -8,10 +8,9 @@ from typing import Any
 
 from normlab.report.comparison import Comparison
 from normlab.report.load import Results, Run
-from normlab.report.statistics import Reach, Reproduction, Summary
+from normlab.report.statistics import UNBOUNDED, Bounds, Reach, Reproduction, Summary
 from normlab.report.variants import Label
-
-SIGNIFICANCE_LEVEL = 0.05
+from normlab.report.verdicts import JudgedClaim
 
 
 @dataclass
@@ -19,19 +18,12 @@ class Cell:
     """One metric of one variant. Parts that the runs do not give are None."""
 
     higher_is_better: bool = True
+    bounds: Bounds = UNBOUNDED
     summary: Summary | None = None
     comparison: Comparison | None = None
-    p: float = math.nan
-    """Two-sided p of the permutation test against the baseline."""
-    adjusted_p: float = math.nan
-    """The same after Holm's correction over all tests of the report."""
     reproduction: Reproduction | None = None
     area: Summary | None = None
     """Areas under the runs' curves of this metric, as mean heights."""
-
-    @property
-    def is_significant(self) -> bool:
-        return self.adjusted_p < SIGNIFICANCE_LEVEL  # False for nan
 
 
 @dataclass
@@ -95,7 +87,7 @@ class Ablation:
     """The main metric, by which variants are ranked and compared with the threshold."""
     baseline: Mapping[str, str]
     factors: list[str]
-    claim: str
+    claims: list[JudgedClaim]
     source: str
     headline: str
     notes: list[str]

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from normlab.report.ablation import Ablation, Cell, Variant
+from normlab.report.claims import MAIN_METRIC
 from normlab.report.formatting import format_statuses
 from normlab.report.headline import summarize_outcome
 from normlab.report.load import Results, Run
@@ -20,6 +21,7 @@ from normlab.report.statistics import (
     summarize,
 )
 from normlab.report.variants import Label, choose_baseline, format_label, sort_labels
+from normlab.report.verdicts import judge_claims
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def analyse(results: Results, options: Options | None = None) -> Ablation:
         for name, runs in sorted(grouped.items(), key=lambda item: order.index(item[1][0].label))
     ]
     metrics = _sort_metrics(results.details, options.metric, settings.get("metric"))
-    metric = metrics[0] if metrics else options.metric or "val/accuracy"
+    metric = metrics[0] if metrics else options.metric or MAIN_METRIC
     notes += _summarize(variants, metrics, results)
     notes += compare(variants, metrics, baseline)
     for variant in variants:
@@ -59,6 +61,7 @@ def analyse(results: Results, options: Options | None = None) -> Ablation:
         variant.threshold = float(threshold) if isinstance(threshold, int | float) else None
         if variant.threshold is not None and metrics:
             _apply_threshold(variant, metric, results.curves)
+    claims, problems = judge_claims(results)
     return Ablation(
         results=results,
         variants=variants,
@@ -66,10 +69,10 @@ def analyse(results: Results, options: Options | None = None) -> Ablation:
         metric=metric,
         baseline=baseline,
         factors=list(variants[0].label) if variants else [],
-        claim=str(settings.get("claim") or ""),
+        claims=claims,
         source=str(settings.get("source") or ""),
-        headline=summarize_outcome(variants, metric),
-        notes=[*results.problems, *notes],
+        headline=summarize_outcome(claims, variants, metric),
+        notes=[*results.problems, *problems, *notes],
     )
 
 
@@ -114,14 +117,15 @@ def _summarize(variants: Sequence[Variant], metrics: Sequence[str], results: Res
     for variant in variants:
         finished, total = len(variant.finished), len(variant.runs)
         for metric in metrics:
-            cell = variant.cells[metric] = Cell(results.higher_is_better(metric))
+            bounds = results.bounds(metric)
+            cell = variant.cells[metric] = Cell(results.higher_is_better(metric), bounds)
             values = list(variant.values(metric).values())
             if values:
-                cell.summary = summarize(values, cell.higher_is_better)
+                cell.summary = summarize(values, cell.higher_is_better, bounds)
                 cell.reproduction = _compare_with_published(variant, metric, values)
             heights = [areas[run.id, metric] for run in variant.finished if (run.id, metric) in areas]
             if heights:
-                cell.area = summarize(heights, cell.higher_is_better)
+                cell.area = summarize(heights, cell.higher_is_better, bounds)
             if len(values) < finished:
                 missing = _count_runs(finished - len(values))
                 notes.append(

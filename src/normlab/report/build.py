@@ -7,10 +7,11 @@ from pathlib import Path
 
 from normlab.report.ablation import Ablation
 from normlab.report.analysis import Options, analyse
+from normlab.report.claims_table import tabulate_claims
 from normlab.report.figures import draw
 from normlab.report.latex import write_latex
 from normlab.report.load import load
-from normlab.report.markdown import write_markdown
+from normlab.report.markdown import write_claims, write_markdown
 from normlab.report.page.rendering import write_page
 from normlab.report.tables import tabulate
 from normlab.report.tensorboard import write_events
@@ -54,6 +55,8 @@ def _write(ablation: Ablation, directory: Path, place: Path) -> None:
     figures_directory.mkdir(parents=True)
     figures = draw(ablation, figures_directory)
     tabulate(ablation).to_csv(directory / "table.csv", index=False)
+    tabulate_claims(ablation.claims).to_csv(directory / "claims.csv", index=False)
+    (directory / "claims.md").write_text(write_claims(ablation), encoding="utf-8")
     (directory / "table.md").write_text(write_markdown(ablation), encoding="utf-8")
     (directory / "table.tex").write_text(write_latex(ablation), encoding="utf-8")
     write_page(ablation, figures, directory, place)

@@ -61,13 +61,6 @@ def format_interval(low: float, high: float, signed: bool = False) -> str:
     return "[{}, {}]".format(*map(format_signed if signed else format_number, (low, high)))
 
 
-def format_p(p: float) -> str:
-    """Return a p-value with two significant digits; a dash for nan."""
-    if math.isnan(p):
-        return NOTHING
-    return "< 0.001" if p < 0.001 else f"{p:#.2g}"
-
-
 def format_count(value: float) -> str:
     """Return a count with thin, non-breaking spaces between thousands."""
     return f"{value:,.0f}".replace(",", "\u202f")

@@ -1,43 +1,54 @@
-"""The outcome of an ablation in one sentence."""
+"""The outcome of an ablation in one line: its claims counted, and the largest effect on its main metric."""
 
 import math
 from collections.abc import Sequence
 
 from normlab.report.ablation import Variant
+from normlab.report.claims_table import count_outcomes
+from normlab.report.formatting import format_interval, format_number
 from normlab.report.statistics import Summary
+from normlab.report.verdicts import JudgedClaim
 
 
-def summarize_outcome(variants: Sequence[Variant], metric: str) -> str:
-    """Name the best variant, and compare it with its baseline; a best baseline is compared with the next best."""
-    summaries = {
-        variant.name: summary
+def summarize_outcome(claims: Sequence[JudgedClaim], variants: Sequence[Variant], metric: str) -> str:
+    """Count the claims by their verdicts, and name the variant farthest from its baseline, or the best one."""
+    effect = _describe_largest_effect(variants, metric) or _describe_best(variants, metric)
+    return " ".join(f"{sentence}." for sentence in (count_outcomes(claims), effect) if sentence)
+
+
+def _describe_largest_effect(variants: Sequence[Variant], metric: str) -> str:
+    compared = [
+        (variant, comparison)
         for variant in variants
-        if metric in variant.cells and (summary := variant.cells[metric].summary) is not None
+        if metric in variant.cells and (comparison := variant.cells[metric].comparison) is not None
+    ]
+    if not compared:
+        return ""
+    variant, comparison = max(compared, key=lambda pair: abs(pair[1].difference))
+    if comparison.difference == 0:
+        return f"No variant differs from its baseline in {metric}"
+    side = "above" if comparison.difference > 0 else "below"
+    text = f"Largest effect on {metric}: {variant.name} is {format_number(abs(comparison.difference))} {side}"
+    text += f" {variant.against}, better in {comparison.wins} of {comparison.n} seeds"
+    if math.isnan(comparison.interval.low):
+        return text
+    return f"{text} (95 % interval {format_interval(comparison.interval.low, comparison.interval.high, signed=True)})"
+
+
+def _describe_best(variants: Sequence[Variant], metric: str) -> str:
+    summaries = {
+        variant.name: cell.summary
+        for variant in variants
+        if (cell := variant.cells.get(metric)) is not None and cell.summary is not None
     }
     if not summaries:
-        return "No run has finished yet." if variants else "There are no runs."
-    finished = [variant for variant in variants if variant.name in summaries]
-    better = max if finished[0].cells[metric].higher_is_better else min
-    best = better(finished, key=lambda variant: summaries[variant.name].mean)
-    text = f"{best.name} has the best {metric}: {_describe_mean(summaries[best.name])}"
-    compared = [variant for variant in finished if variant.against in summaries]
-    rivals = [best] if best in compared else [variant for variant in compared if variant.against == best.name]
-    if not rivals:
-        return f"{text}."
-    rival = better(rivals, key=lambda variant: summaries[variant.name].mean)
-    other = str(rival.against) if rival is best else rival.name
-    difference = summaries[best.name].mean - summaries[other].mean
-    relation = f"{abs(difference):.4f} {'above' if difference > 0 else 'below'}"
-    text += f", {'level with' if abs(difference) < 0.00005 else relation} {other}"
-    cell = rival.cells[metric]
-    if math.isnan(cell.adjusted_p):
-        return f"{text}; a single run on either side gives no measure of chance."
-    verdict = "significant" if cell.is_significant else "not significant"
-    return f"{text} ({verdict} at 5 %: p = {cell.adjusted_p:.2g} after Holm's correction)."
+        return "No run has finished yet" if variants else "There are no runs"
+    is_higher = next(cell.higher_is_better for v in variants if (cell := v.cells.get(metric)) is not None)
+    best = (max if is_higher else min)(summaries, key=lambda name: summaries[name].mean)
+    return f"{best} has the best {metric}, {_describe_mean(summaries[best])}"
 
 
 def _describe_mean(summary: Summary) -> str:
     if summary.n == 1:
-        return f"{summary.mean:.4f} in one run"
-    low, high = summary.interval.low, summary.interval.high
-    return f"{summary.mean:.4f} on average over {summary.n} runs (95 % interval {low:.4f} to {high:.4f})"
+        return f"{format_number(summary.mean)} in one run"
+    return f"{format_number(summary.mean)} on average over {summary.n} runs"

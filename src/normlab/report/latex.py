@@ -11,6 +11,8 @@ from normlab.report.tables import HEADINGS, cross_tabulate, describe_conditions,
 MAX_LINES = 40
 """Lines that fit a page, over all metrics."""
 MAX_COLUMNS = 8
+LEFT_OUT = HEADINGS.index("better in")
+"""Column for which a page is too narrow."""
 SPECIAL = str.maketrans(
     {
         **{letter: f"\\{letter}" for letter in "&%$#_{}"},
@@ -34,13 +36,11 @@ def write_latex(ablation: Ablation) -> str:
     titles, best = [], []
     for metric in ablation.metrics:
         titles.append(len(rows))
-        rows.append([metric, *[""] * (len(HEADINGS) - 1)])
+        rows.append([metric, *[""] * (len(HEADINGS) - 2)])
         for line in format_lines(ablation, metric, variants):
             best += [len(rows)] * line.is_best
-            cells = list(line.cells)
-            cells[4] += "*" * line.is_significant
-            rows.append(cells)
-    style = pd.DataFrame(rows, columns=list(HEADINGS)).style
+            rows.append([*line.cells[:LEFT_OUT], *line.cells[LEFT_OUT + 1 :]])
+    style = pd.DataFrame(rows, columns=[*HEADINGS[:LEFT_OUT], *HEADINGS[LEFT_OUT + 1 :]]).style
     style.set_properties(subset=(titles, ["variant"]), textit="--rwrap", rlap="--rwrap")
     style.set_properties(subset=(best, ["mean ± sd"]), textbf="--rwrap")
     label = re.sub("[^A-Za-z0-9]", "-", ablation.title)
@@ -61,8 +61,8 @@ def escape_latex(text: object) -> str:
 
 def _render_table(style: Styler, caption: str, label: str) -> str:
     style.format(escape_latex).format_index(escape_latex, axis=1).hide(axis=0)
-    tight = r":{\tabcolsep}{4pt};"
-    style.set_table_styles([{"selector": "footnotesize", "props": ":;"}, {"selector": "setlength", "props": tight}])
+    tight = r":{\tabcolsep}{2.5pt};"
+    style.set_table_styles([{"selector": "scriptsize", "props": ":;"}, {"selector": "setlength", "props": tight}])
     return style.to_latex(
         hrules=True,
         column_format=f"@{{}}{'l' * len(style.columns)}@{{}}",

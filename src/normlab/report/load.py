@@ -1,6 +1,7 @@
 """Read run directories into tidy frames: a row per run, and a row per point of a curve."""
 
 import csv
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,12 @@ class Results:
     def higher_is_better(self, metric: str) -> bool:
         """Whether larger values of a metric are better."""
         return bool(self.metrics_info.get(metric, {}).get("better") != "lower")
+
+    def bounds(self, metric: str) -> tuple[float, float]:
+        """Return the smallest and the largest possible value of a metric; infinite if there is none."""
+        info = self.metrics_info.get(metric, {})
+        low, high = info.get("low"), info.get("high")
+        return -math.inf if low is None else float(low), math.inf if high is None else float(high)
 
     @cached_property
     def observed(self) -> pd.DataFrame:

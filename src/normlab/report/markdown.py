@@ -4,13 +4,17 @@ import html
 import re
 from collections.abc import Sequence
 
+from normlab.report import claims_table
 from normlab.report.ablation import Ablation
+from normlab.report.claims_table import describe_origin, explain_claims, format_claim
 from normlab.report.tables import HEADINGS, cross_tabulate, format_lines, write_caption
 
 
 def write_markdown(ablation: Ablation) -> str:
     """Return headline, notes and tables; the two-way table comes first if there are two factors."""
     parts = [f"# {escape_markdown(ablation.title)}", escape_markdown(ablation.headline)]
+    if ablation.claims:
+        parts.append(write_claims(ablation).rstrip())
     if ablation.notes:
         parts.append("\n".join(f"- {escape_markdown(note)}" for note in ablation.notes))
     grid = cross_tabulate(ablation)
@@ -24,11 +28,26 @@ def write_markdown(ablation: Ablation) -> str:
     for metric in ablation.metrics:
         rows = []
         for line in format_lines(ablation, metric, ablation.variants):
-            variant, n, mean, interval, difference, *others = map(escape_markdown, line.cells)
-            mean = f"**{mean}**" if line.is_best else mean
-            rows.append([variant, n, mean, interval, difference + "\\*" * line.is_significant, *others])
+            variant, n, mean, *others = map(escape_markdown, line.cells)
+            rows.append([variant, n, f"**{mean}**" if line.is_best else mean, *others])
         parts += [f"## {escape_markdown(metric)}", _render_table(HEADINGS, rows)]
     return "\n\n".join([*parts, escape_markdown(write_caption(ablation))]) + "\n"
+
+
+def write_claims(ablation: Ablation) -> str:
+    """Return each claim with its verdict, and a table of the variants that it is about."""
+    parts = []
+    for judged in ablation.claims:
+        parts.append(
+            f"**{escape_markdown(judged.claim.name)}: {judged.outcome}.** {escape_markdown(judged.claim.says)}"
+        )
+        lines = format_claim(judged)
+        parts.append(_render_table(claims_table.HEADINGS, [[*map(escape_markdown, line.cells)] for line in lines]))
+        remarks = [*(f"{line.cells[0]}: {note}." for line in lines for note in line.notes), describe_origin(judged)]
+        parts.append(escape_markdown(" ".join(remarks)))
+    if parts:
+        parts.append(escape_markdown(explain_claims()))
+    return "\n\n".join(parts) + "\n"
 
 
 def _render_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,19 +1,9 @@
-"""Compare every variant with its baseline, paired by seed if they share seeds."""
+"""Compare every variant with its baseline, paired by seed."""
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import numpy as np
-
-from normlab.report.ablation import SIGNIFICANCE_LEVEL, Cell, Variant
-from normlab.report.comparison import (
-    adjust_by_holm,
-    compare_pairs,
-    compare_unpaired,
-    compute_paired_p,
-    compute_unpaired_p,
-)
+from normlab.report.ablation import Variant
+from normlab.report.comparison import compare_pairs
 from normlab.report.variants import format_label
 
 MIXED = ("torch", "cpu", "device")
@@ -21,10 +11,9 @@ MIXED = ("torch", "cpu", "device")
 
 
 def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mapping[str, str]) -> list[str]:
-    """Set `against` of each variant, and comparison and p of its cells; return notes on them."""
+    """Set `against` of each variant, and the comparison of its cells; return notes on them."""
     by_label = {tuple(variant.label.items()): variant for variant in variants}
     notes = []
-    compared: list[tuple[Cell, np.ndarray[Any, Any] | float]] = []
     for variant in variants:
         label = {**variant.label, **baseline}  # the same variant, but with the baseline's values
         rival = by_label.get(tuple(label.items()))
@@ -40,25 +29,15 @@ def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mappi
             mine, other = variant.values(metric), rival.values(metric)
             shared = sorted(mine.keys() & other.keys())
             cell = variant.cells[metric]
-            if len(shared) > 1:
-                pairs = np.array([[mine[seed], other[seed]] for seed in shared])
-                cell.comparison = compare_pairs(pairs[:, 0], pairs[:, 1], cell.higher_is_better)
-                compared.append((cell, pairs[:, 0] - pairs[:, 1]))
-            elif mine and other:
-                sides = list(mine.values()), list(other.values())
-                cell.comparison = compare_unpaired(*sides, cell.higher_is_better)
-                compared.append((cell, compute_unpaired_p(*sides)))
+            if shared:
+                sides = [mine[seed] for seed in shared], [other[seed] for seed in shared]
+                cell.comparison = compare_pairs(*sides, cell.higher_is_better, cell.bounds)
         if ours and theirs and ours != theirs:
-            how = "did not finish with the same seeds: they are compared over the {} seeds they share."
-            if len(ours & theirs) < 2:
-                how = "share fewer than two seeds: they are compared unpaired."
-            notes.append(f"{variant.name} and {rival.name} {how.format(len(ours & theirs))}")
-    paired = iter(compute_paired_p([values for _, values in compared if not isinstance(values, float)]))
-    for cell, values in compared:
-        cell.p = values if isinstance(values, float) else next(paired)
-    for (cell, _), adjusted in zip(compared, adjust_by_holm([cell.p for cell, _ in compared]), strict=True):
-        cell.adjusted_p = adjusted
-    return notes + _describe_power([cell for cell, _ in compared])
+            how = f"they are compared over the {len(ours & theirs)} seeds they share."
+            if not ours & theirs:
+                how = "they share none, so they are not compared."
+            notes.append(f"{variant.name} and {rival.name} did not finish with the same seeds: {how}")
+    return notes
 
 
 def _describe_mixture(variant: Variant, rival: Variant) -> list[str]:
@@ -72,17 +51,3 @@ def _describe_mixture(variant: Variant, rival: Variant) -> list[str]:
     if not mixed:
         return []
     return [f"{variant.name} and {rival.name} were not trained alike: they differ in {', '.join(mixed)}."]
-
-
-def _describe_power(compared: Sequence[Cell]) -> list[str]:
-    """Return a note if there are too few seeds for any difference to be significant."""
-    pairs = [cell.comparison.n for cell in compared if cell.comparison and cell.comparison.paired]
-    tests = sum(not math.isnan(cell.p) for cell in compared)
-    if not pairs or tests * 2 / 2 ** max(pairs) < SIGNIFICANCE_LEVEL:
-        return []
-    enough = next(n for n in range(2, 64) if tests * 2 / 2**n < SIGNIFICANCE_LEVEL)
-    return [
-        f"With {max(pairs)} seeds the exact test gives no p below {2 / 2 ** max(pairs):.3g}, and after correction for"
-        f" {tests} tests none below 0.05, however large the differences are: at least {enough} seeds are needed. The"
-        " intervals and probabilities of improvement are valid nevertheless."
-    ]

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from normlab.report.ablation import Ablation, Variant
-from normlab.report.formatting import NOTHING, format_counts, format_interval, format_number, format_p, format_signed
+from normlab.report.formatting import NOTHING, format_counts, format_interval, format_number, format_signed
 from normlab.report.load import Run
 from normlab.report.statistics import Summary
 from normlab.report.variants import format_label
@@ -16,7 +16,7 @@ from normlab.report.variants import format_label
 STATUSES = ("finished", "diverged", "failed", "interrupted", "running", "died")
 CONDITIONS = ("precision", "device", "threads")
 """Keys of the environment that every table states."""
-HEADINGS = ("variant", "n", "mean ± sd", "95 % interval", "difference", "p", "published")
+HEADINGS = ("variant", "n", "mean ± sd", "95 % interval", "difference", "its interval", "better in", "published")
 COLUMNS = {
     "deviation": "standard_deviation",
     "published_published": "published",
@@ -26,7 +26,6 @@ COLUMNS = {
     "published_why": "verdict_why",
     "difference_difference": "difference",
     "difference_n": "pairs",
-    "difference_paired": "paired",
     "difference_effect": "effect_size",
     "difference_improvement": "probability_of_improvement",
 }
@@ -38,7 +37,6 @@ class Line:
 
     cells: tuple[str, ...]
     is_best: bool
-    is_significant: bool
 
 
 def tabulate(ablation: Ablation) -> pd.DataFrame:
@@ -58,7 +56,6 @@ def _build_row(variant: Variant, metric: str) -> dict[str, Any]:
     row["area_under_curve"] = cell.area.mean if cell.area else None
     row |= _flatten("published_", cell.reproduction)
     row |= {"baseline": variant.against, **_flatten("difference_", cell.comparison)}
-    row |= {"p": cell.p, "p_holm": cell.adjusted_p}
     if variant.judged_by == metric:
         row |= {"threshold": variant.threshold, "successes": variant.successes, "successes_of": variant.results}
         row |= _flatten("updates_to_threshold_", variant.reach)
@@ -77,10 +74,7 @@ def _flatten(prefix: str, part: Any) -> dict[str, Any]:
 def format_lines(ablation: Ablation, metric: str, variants: Sequence[Variant]) -> list[Line]:
     """Return a line per variant for one metric."""
     best = ablation.rank(metric)[:1]
-    return [
-        Line(_format_cells(variant, metric), best == [variant], variant.cells[metric].is_significant)
-        for variant in variants
-    ]
+    return [Line(_format_cells(variant, metric), best == [variant]) for variant in variants]
 
 
 def _format_cells(variant: Variant, metric: str) -> tuple[str, ...]:
@@ -92,7 +86,8 @@ def _format_cells(variant: Variant, metric: str) -> tuple[str, ...]:
         format_mean(summary),
         format_interval(summary.interval.low, summary.interval.high) if summary else NOTHING,
         format_signed(comparison.difference) if comparison else NOTHING,
-        format_p(cell.adjusted_p),
+        format_interval(comparison.interval.low, comparison.interval.high, signed=True) if comparison else NOTHING,
+        f"{comparison.wins} of {comparison.n}" if comparison else NOTHING,
         f"{format_number(reproduction.published)}, {reproduction.verdict}" if reproduction else NOTHING,
     )
 
@@ -124,17 +119,15 @@ def write_caption(ablation: Ablation) -> str:
     cells = [cell for variant in ablation.variants for cell in variant.cells.values()]
     summaries = [cell.summary for cell in cells if cell.summary]
     sizes = sorted({summary.n for summary in summaries})
-    methods = sorted({summary.interval.method for summary in summaries})
     text = "Mean ± sample standard deviation over seeds"
     if sizes:
         text += f" (n = {sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''})"
-        text += f", 95 % interval of the mean ({'; '.join(methods)})"
+        text += ", ordinary 95 % interval of the mean (Student's t) from 3 runs on"
     text += "."
     if any(cell.comparison for cell in cells):
         text += (
-            f" Differences from {format_label(ablation.baseline)}, paired by seed; p of a two-sided permutation test of"
-            " the mean difference, Holm-corrected over all tests of the report; an asterisk marks p < 0.05. Bold: the"
-            " best mean."
+            f" Differences from {format_label(ablation.baseline)}, paired by seed, and the number of seeds in which the"
+            " variant is better. Bold: the best mean."
         )
     if any(cell.reproduction for cell in cells):
         text += (

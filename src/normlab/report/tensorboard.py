@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,15 @@ from normlab.report.ablation import Ablation, Variant
 from normlab.report.figures.curves import average_pointwise
 from normlab.report.figures.drawing import LARGEST
 from normlab.report.markdown import escape_markdown, write_markdown
+from normlab.report.statistics import Bounds
 
 MAX_VARIANTS = 30
 """Variants with a run of their own. TensorBoard selects no run by default if there are more than 40."""
-COMPARISON = "Variants: mean, and 95 % interval if there are several runs"
+COMPARISON = "Variants: mean, and 95 % interval if there are three runs or more"
 EVERY_RUN = "Every run, and the mean of each variant"
 CURVES = (
     "The curve of a variant is the mean of its runs at each step, without diverged runs if there are others; the band"
-    " is the pointwise 95 % interval (Student's t) at steps that several runs have."
+    " is the pointwise 95 % interval (Student's t) at steps that at least three runs have."
 )
 
 
@@ -43,7 +44,8 @@ def write_events(ablation: Ablation, directory: Path) -> None:
     rows = rows.sort_values("step", kind="stable").drop_duplicates(["run_id", "name", "step"], keep="last")
     for variant, name in zip(drawn, directory_names(names), strict=True):
         with closing(EventFile(directory / "variants" / name, wall_time)) as events:
-            for step, values in sorted(_average(rows[rows["variant"] == variant.name], variant).items()):
+            averages = _average(rows[rows["variant"] == variant.name], variant, ablation.results.bounds)
+            for step, values in sorted(averages.items()):
                 events.add_scalars(step, values)
     about_curves = CURVES
     if len(drawn) < len(ablation.variants):
@@ -139,16 +141,17 @@ class EventFile:
         self._records.write(Event(wall_time=self._wall_time, **fields).SerializeToString())
 
 
-def _average(rows: pd.DataFrame, variant: Variant) -> dict[int, dict[str, float]]:
+def _average(rows: pd.DataFrame, variant: Variant, bounds: Callable[[str], Bounds]) -> dict[int, dict[str, float]]:
     """Return the mean curves of one variant with their intervals, as in the figures: step → {tag: value}."""
     diverged = [run.id for run in variant.runs if run.record.status == "diverged"]
     points: dict[int, dict[str, float]] = {}
     for name, group in rows.groupby("name", observed=True):
         settled = group[~group["run_id"].isin(diverged)]
         averaged = group if settled.empty else settled
-        steps, mean, half = average_pointwise(averaged[["step", "value"]].to_numpy(dtype=np.float64))
+        values = averaged[["step", "value"]].to_numpy(dtype=np.float64)
+        steps, mean, low, high = average_pointwise(values, bounds(str(name)))
         tags = (str(name), *margin_tags(str(name)))
         # Both ends are written even if nan: the page needs mean and ends at the same steps.
-        for step, *values in zip(steps, mean, mean, mean - half, mean + half, strict=True):
-            points.setdefault(int(step), {}).update(zip(tags, map(float, values), strict=True))
+        for step, *ends in zip(steps, mean, mean, low, high, strict=True):
+            points.setdefault(int(step), {}).update(zip(tags, map(float, ends), strict=True))
     return points

@@ -9,7 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from normlab.report.ablation import Ablation, Variant
-from normlab.report.formatting import NOTHING, format_number, format_p, format_signed
+from normlab.report.claims_table import format_claim
+from normlab.report.comparison import Comparison
+from normlab.report.formatting import NOTHING, format_interval, format_number, format_signed
 from normlab.report.tables import describe_conditions, format_mean
 
 MAX_LINES = 20
@@ -24,6 +26,8 @@ def print_report(ablation: Ablation, directory: Path, file: TextIO) -> None:
         file: to print to.
     """
     console = Console(file=file, width=None if file.isatty() else 120, highlight=False)
+    if ablation.claims:
+        console.print(_build_claims(ablation))
     if ablation.metrics:
         console.print(_build_table(ablation))
     lines = [ablation.headline, *ablation.notes[:MAX_LINES]]
@@ -47,18 +51,46 @@ def _build_table(ablation: Ablation) -> Table:
     caption += f"\n{escape(describe_conditions(ablation.results.details))}"
     table = Table(caption=caption, caption_justify="left")
     table.add_column("variant", overflow="fold")
-    headings = ["seeds", main, *["difference", "p\n(Holm)"] * is_compared, *["published"] * is_published, *others]
+    compared = ["difference", "its 95 %\ninterval", "better in"] if is_compared else []
+    headings = ["seeds", main, *compared, *["published"] * is_published, *others]
     for heading in headings:
         table.add_column(heading.replace("/", "\n"), justify="right", no_wrap=True)
     for variant in variants:
         cell = variant.cells[main]
         cells = [escape(variant.name), _count_seeds(variant), format_mean(cell.summary)]
         if is_compared:
-            cells.append(format_signed(cell.comparison.difference) if cell.comparison else NOTHING)
-            cells.append(format_p(cell.adjusted_p))
+            cells += _describe_comparison(cell.comparison)
         if is_published:
             cells.append(format_number(cell.reproduction.published) if cell.reproduction else NOTHING)
         table.add_row(*cells, *(format_mean(variant.cells[name].summary) for name in others))
+    return table
+
+
+def _describe_comparison(comparison: Comparison | None) -> list[str]:
+    if comparison is None:
+        return [NOTHING] * 3
+    interval = format_interval(comparison.interval.low, comparison.interval.high, signed=True)
+    return [format_signed(comparison.difference), interval, f"{comparison.wins} of {comparison.n}"]
+
+
+def _build_claims(ablation: Ablation) -> Table:
+    table = Table(show_lines=True)
+    for heading in ("claim", "variant", "estimate", "claimed", "verdict"):
+        table.add_column(heading, overflow="fold")
+    for judged in ablation.claims:
+        lines = [line.cells for line in format_claim(judged)]
+        variants, estimates, claimed, verdicts = (
+            "\n".join(escape(text) for text in column)
+            for column in (
+                [variant for variant, *_ in lines],
+                [f"{estimate} {interval}" for _, _, estimate, interval, *_ in lines],
+                [lines[0][4]],
+                [verdict for *_, verdict in lines],
+            )
+        )
+        table.add_row(
+            f"{escape(judged.claim.name)}: {escape(judged.claim.says)}", variants, estimates, claimed, verdicts
+        )
     return table
 
 

@@ -30,6 +30,11 @@ class RunDirectory:
     path: Path
 
     @property
+    def experiment(self) -> Path:
+        """Directory of the experiment."""
+        return self.path.parent.parent
+
+    @property
     def record(self) -> Path:
         return self.path / "run.json"
 

@@ -13,6 +13,7 @@ WITHOUT_EFFECT = (
     "data.root",
     "published",
     "report",
+    "claims",
     "by_normalizer",
     "observe.histograms",
     "loggers",

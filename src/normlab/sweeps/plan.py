@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from normlab.errors import ConfigurationError
 from normlab.runs.identity import identify, run_id
 from normlab.runs.run import Run
+from normlab.sweeps.claims import check_metrics
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,9 @@ def try_variant(variant: Variant) -> str | None:
     from normlab.training.data import try_data
 
     try:
-        build(variant.settings, load=try_data, trial=variant.is_new)
+        parts = build(variant.settings, load=try_data, trial=variant.is_new)
+        final = [name for measurement in parts.evaluations.values() for name in measurement.metrics]
+        check_metrics(variant.settings, final, parts.metrics)
     except ConfigurationError as mistake:
         return str(mistake)
     return None

@@ -1,5 +1,6 @@
 """Metrics over steps: the mean of each variant with its interval, single runs as thin lines, and published points."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from scipy import stats
 from normlab.report.ablation import Ablation, Variant
 from normlab.report.figures import drawing
 from normlab.report.figures.selection import Selection, get_published_curve
+from normlab.report.statistics import MIN_INTERVAL_SIZE, Bounds
 
 Values = NDArray[np.float64]
 MAX_VECTOR_POINTS = 20_000
@@ -36,8 +38,9 @@ class Curve:
     steps: Values
     mean: Values
     """Mean over the settled runs, or over the diverged ones if there are no others."""
-    half: Values
-    """Half-width of the interval; nan if a single run has the step."""
+    low: Values
+    high: Values
+    """Ends of the interval; nan if fewer than three runs have the step."""
 
     @property
     def lines(self) -> list[Values]:
@@ -54,12 +57,13 @@ def draw_curves(ablation: Ablation, selection: Selection) -> Iterator[drawing.Dr
     by_metric = {str(name): group for name, group in rows.groupby("name", observed=True, sort=False)}
     for metric in dict.fromkeys([*ablation.metrics, *by_metric]):
         if metric in by_metric:
+            bounds = ablation.results.bounds(metric)
             info = ablation.results.metrics_info.get(metric, {})
-            is_loss = info.get("better") == "lower" and info.get("high") is None
-            yield _draw(metric, list(_collect(by_metric[metric], metric, selection)), selection, is_loss)
+            is_loss = info.get("better") == "lower" and math.isinf(bounds[1])
+            yield _draw(metric, list(_collect(by_metric[metric], metric, selection, bounds)), selection, is_loss)
 
 
-def _collect(rows: pd.DataFrame, metric: str, selection: Selection) -> Iterator[Curve]:
+def _collect(rows: pd.DataFrame, metric: str, selection: Selection, bounds: Bounds) -> Iterator[Curve]:
     by_variant = {str(name): group for name, group in rows.groupby("variant", observed=True, sort=False)}
     for variant in selection.variants:
         if variant.name not in by_variant:
@@ -76,20 +80,21 @@ def _collect(rows: pd.DataFrame, metric: str, selection: Selection) -> Iterator[
             settled,
             diverged,
             get_published_curve(variant, metric),
-            *average_pointwise(np.concatenate(settled or diverged)),
+            *average_pointwise(np.concatenate(settled or diverged), bounds),
         )
 
 
-def average_pointwise(points: Values) -> tuple[Values, Values, Values]:
-    """Return the distinct steps, the mean at each, and the half-width of its 95 % interval (Student's t)."""
+def average_pointwise(points: Values, bounds: Bounds) -> tuple[Values, Values, Values, Values]:
+    """Return the distinct steps, the mean at each, and both ends of its 95 % interval (Student's t) within bounds."""
     steps, values = points.T
     distinct, place, n = np.unique(steps, return_inverse=True, return_counts=True)
     mean = np.bincount(place, values) / n
     squares = np.bincount(place, (values - mean[place]) ** 2)
-    degrees = np.where(n > 1, n - 1, np.nan)
+    degrees = np.where(n >= MIN_INTERVAL_SIZE, n - 1, np.nan)
     half = stats.t.ppf(0.975, degrees) * np.sqrt(squares / degrees / n)
     kept = np.unique(np.linspace(0, len(distinct) - 1, MAX_STEPS).round().astype(int))
-    return distinct[kept], mean[kept], half[kept]
+    low, high = np.maximum(mean - half, bounds[0]), np.minimum(mean + half, bounds[1])
+    return distinct[kept], mean[kept], low[kept], high[kept]
 
 
 def _draw(metric: str, curves: Sequence[Curve], selection: Selection, is_loss: bool) -> drawing.Drawing:
@@ -121,7 +126,7 @@ def _draw(metric: str, curves: Sequence[Curve], selection: Selection, is_loss: b
             handles.append(Line2D([], [], ls="", marker=marker, markersize=3.5, color=drawing.GREY, mfc="white"))
             names.append(name)
     drawing.add_legend(figure, handles, names, selection.factors)
-    last = {c.variant.name: (c.mean[-1], c.mean[-1] - c.half[-1], c.mean[-1] + c.half[-1]) for c in curves}
+    last = {curve.variant.name: (curve.mean[-1], curve.low[-1], curve.high[-1]) for curve in curves}
     return figure, drawing.Figure(
         name=f"curves_{metric}",
         title=f"{metric} during training",
@@ -164,12 +169,10 @@ def _draw_runs(axes: Axes, curves: Sequence[Curve]) -> None:
 
 
 def _draw_mean(axes: Axes, curve: Curve, place: int, alpha: float) -> None:
-    steps, mean, half, colour = curve.steps, curve.mean, curve.half, curve.style.colour
-    known = np.isfinite(half)
+    steps, mean, low, high, colour = curve.steps, curve.mean, curve.low, curve.high, curve.style.colour
+    known = np.isfinite(low)
     if known.any():
-        band = axes.fill_between(
-            steps, mean - half, mean + half, known.tolist(), color=colour, alpha=alpha, linewidth=0, zorder=2
-        )
+        band = axes.fill_between(steps, low, high, known.tolist(), color=colour, alpha=alpha, linewidth=0, zorder=2)
         band.set_gid(f"interval-{place}")
     marker = "." if len(steps) == 1 else None
     axes.plot(steps, mean, color=colour, linestyle=curve.style.dashes, marker=marker, zorder=3)
@@ -188,7 +191,8 @@ def _compose_caption(metric: str, curves: Sequence[Curve]) -> str:
     counts = [len(curve.lines) for curve in curves]
     content = "One run"
     if max(counts) > 1:
-        content = "Mean (line), its pointwise 95 % interval (band, Student's t) and single runs (thin lines)"
+        interval = ", its pointwise 95 % interval (band, Student's t)" if max(counts) >= MIN_INTERVAL_SIZE else ""
+        content = f"Mean (line){interval} and single runs (thin lines)"
     caption = f"{content} of each variant, {drawing.describe_counts(counts)}; {metric} over training steps."
     if any(len(curve.published) for curve in curves):
         caption += " Hollow markers: published figures, which are single runs by the original author."

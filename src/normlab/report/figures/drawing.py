@@ -132,10 +132,9 @@ def describe_numbers(title: str, numbers: Mapping[str, Iterable[float]]) -> str:
     return f"{title}: {'; '.join(texts)}."
 
 
-def describe_methods(intervals: Iterable[Interval]) -> str:
-    """List the methods of finite intervals, such as `Student's t, BCa bootstrap`."""
-    methods = {interval.method for interval in intervals if math.isfinite(interval.low)}
-    return ", ".join("Student's t" if method == "t" else method for method in sorted(methods, key=str.lower))
+def describe_intervals(intervals: Iterable[Interval]) -> str:
+    """Return what a caption says of intervals if there are any."""
+    return " with its 95 % interval (Student's t)" if any(math.isfinite(each.low) for each in intervals) else ""
 
 
 def describe_counts(counts: Sequence[int]) -> str:

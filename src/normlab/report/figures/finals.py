@@ -46,7 +46,9 @@ def _draw(metric: str, selection: Selection) -> drawing.Drawing:
     axes.set_xlabel(drawing.wrap_name(metric, 2))
     axes.set_ylabel(drawing.wrap_name(selection.factors, sum(heights)))
     has_published = any(math.isfinite(get_published_value(variant, metric)) for variant in selection.variants)
-    drawing.add_legend(figure, *_create_key(has_published, any(summary.n > 1 for summary in known)))
+    drawing.add_legend(
+        figure, *_create_key(has_published, any(math.isfinite(summary.interval.low) for summary in known))
+    )
     numbers = {name: (s.mean, s.interval.low, s.interval.high) if s else () for name, s in summaries.items()}
     return figure, drawing.Figure(
         name=f"final_{metric}",
@@ -91,8 +93,7 @@ def _create_key(has_published: bool, has_intervals: bool) -> tuple[list[Line2D],
 
 
 def _compose_caption(metric: str, known: Sequence[Summary], has_published: bool) -> str:
-    methods = drawing.describe_methods(summary.interval for summary in known)
-    interval = f" and its 95 % interval ({methods})" if methods else ""
+    interval = drawing.describe_intervals(summary.interval for summary in known)
     counts = drawing.describe_counts([summary.n for summary in known])
     caption = f"{metric} at the end of training: a dot for each seed, {counts}; the mean{interval}."
     if has_published:

@@ -67,8 +67,9 @@ def get_summary(variant: Variant, metric: str) -> Summary | None:
     cell = variant.cells.get(metric)
     if cell is None or cell.summary is None:
         return None
-    interval = cell.summary.interval  # nan for a single run
-    is_drawable = np.nanmax(np.abs([cell.summary.mean, interval.low, interval.high])) < LARGEST
+    found = cell.summary
+    ends = found.interval.low, found.interval.high  # nan for fewer than three runs
+    is_drawable = np.nanmax(np.abs([found.mean, found.best, found.worst, *ends])) < LARGEST
     return cell.summary if is_drawable else None
 
 

@@ -107,8 +107,7 @@ def _is_logarithmic(factor: str, values: list[float]) -> bool:
 
 def _compose_caption(metric: str, factor: str, lines: list[Line], total: int) -> str:
     summaries = [summary for line in lines for _, summary in line.points]
-    methods = drawing.describe_methods(summary.interval for summary in summaries)
-    interval = f" with its 95 % interval ({methods})" if methods else ""
+    interval = drawing.describe_intervals(summary.interval for summary in summaries)
     counts = drawing.describe_counts([summary.n for summary in summaries])
     caption = f"Mean final {metric}{interval} against {factor}, {counts} runs per point."
     if len(lines) < total:

@@ -11,7 +11,9 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from normlab.report import claims_table
 from normlab.report.ablation import Ablation
+from normlab.report.claims_table import describe_origin, explain_claims, format_claim
 from normlab.report.figures.drawing import Figure
 from normlab.report.page.results_tables import build_results_table
 from normlab.report.page.run_details import build_row, collect_details
@@ -43,6 +45,9 @@ def write_page(ablation: Ablation, figures: Sequence[Figure], directory: Path, p
     text = environment.get_template("page.html.jinja").render(
         ablation=ablation,
         setup=setup,
+        claims=[(judged, format_claim(judged), describe_origin(judged)) for judged in ablation.claims],
+        claim_headings=claims_table.HEADINGS,
+        explanation=explain_claims(),
         tables=[build_results_table(ablation, metric) for metric in ablation.metrics],
         rows=[(run, build_row(run, ablation.metric)) for variant in ablation.variants for run in variant.runs],
         conditions=describe_conditions(results.details),

@@ -11,13 +11,16 @@ from normlab.report.formatting import (
     format_count,
     format_interval,
     format_number,
-    format_p,
     format_signed,
     format_statuses,
 )
+from normlab.report.statistics import estimate_rate
 from normlab.report.tables import describe_conditions
 
-ONE_RUN = "n = 1: one run gives neither a deviation nor an interval."
+FEW_RUNS = {
+    1: "n = 1: one run gives neither a deviation nor an interval.",
+    2: "n = 2: two runs give no interval; the best and the worst are both.",
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def build_results_table(ablation: Ablation, metric: str) -> ResultsTable:
         thresholds = list(dict.fromkeys(f"{v.threshold:g}" for v in variants if v.judged_by == metric))
         groups.append((f"Threshold {' or '.join(thresholds[:3])}", ["Success rate", "Steps to threshold"]))
     if rivals:
-        columns = ["Difference", "95 % interval", "p (Holm)", "Effect size", "P(improvement)"]
+        columns = ["Difference", "95 % interval", "Better in", "Effect size", "P(improvement)"]
         if len(rivals) == 1:
             groups.append((f"Difference from {rivals[0]}", columns))
         else:
@@ -67,7 +70,7 @@ def _build_summary(variant: Variant, cell: Cell, notes: Footnotes) -> list[Entry
         statuses = f"No run finished: {format_statuses(variant.counts)}."
         dash = notes.build_dash("No run of the variant has this metric." if variant.finished else statuses)
         return [Entry("0", 0, f"of {total}"), *[dash] * 7]
-    mark = notes.add(ONE_RUN) if summary.n == 1 else ""
+    mark = notes.add(FEW_RUNS[summary.n]) if summary.n in FEW_RUNS else ""
     low, high = summary.interval.low, summary.interval.high
     singles = (summary.median, summary.interquartile_mean, summary.best, summary.worst)
     return [
@@ -88,7 +91,10 @@ def _build_threshold(variant: Variant, metric: str, notes: Footnotes) -> list[En
         success = notes.build_dash("No run has ended yet.")
     else:
         share = variant.successes / variant.results
-        success = Entry(f"{100 * share:.0f} %", share, f"{variant.successes} of {variant.results}")
+        low, high = (100 * end for end in estimate_rate(variant.successes, variant.results))
+        success = Entry(
+            f"{100 * share:.0f} %", share, f"{variant.successes} of {variant.results}, {low:.0f} to {high:.0f} %"
+        )
     reach = variant.reach
     if reach is None:
         return [success, notes.build_dash("No curve of this metric was recorded.")]
@@ -104,22 +110,28 @@ def _build_comparison(variant: Variant, cell: Cell, notes: Footnotes) -> list[En
         return [Entry("baseline"), *[Entry("")] * 4]
     comparison = cell.comparison
     if comparison is None:
-        reason = "The variant or its baseline has no finished run." if variant.against else "Its baseline was not run."
+        reason = (
+            "The variant and its baseline share no seed with a finished run."
+            if variant.against
+            else "Its baseline was not run."
+        )
         return [notes.build_dash(reason)] * 5
-    pairs = f"{comparison.n} {'pair' if comparison.paired else 'run'}{'s' * (comparison.n != 1)}"
+    pairs = f"{comparison.n} pair{'s' * (comparison.n != 1)}"
     low, high = comparison.interval.low, comparison.interval.high
-    least = 2 / 2**comparison.n
-    mark = notes.add(f"{pairs} give no p below {format_p(least)}.") if comparison.paired and least > 0.05 else ""
-    entries = [
-        Entry(format_signed(comparison.difference), comparison.difference, pairs if comparison.paired else "unpaired"),
-        Entry(format_interval(low, high, signed=True), low),
-        Entry(format_p(cell.adjusted_p), cell.adjusted_p, mark=mark, strong=cell.is_significant),
-        Entry(format_signed(comparison.effect, 2), comparison.effect),
+    effect = Entry(format_signed(comparison.effect, 2), comparison.effect)
+    if math.isnan(comparison.effect):
+        few = "One pair is too few for this number."
+        equal = "All differences are equal, so there is no deviation to divide by."
+        effect = notes.build_dash(few if comparison.n == 1 else equal)
+    return [
+        Entry(format_signed(comparison.difference), comparison.difference, pairs),
+        notes.build_dash("Fewer than three pairs give no interval.")
+        if math.isnan(low)
+        else Entry(format_interval(low, high, signed=True), low),
+        Entry(f"{comparison.wins} of {comparison.n}", comparison.wins / comparison.n),
+        effect,
         Entry(format_number(comparison.improvement, 2), comparison.improvement),
     ]
-    few = "One pair, or one run on a side, is too few for this number."
-    reason = few if comparison.n < 2 else "All values are equal, so there is no deviation to divide by."
-    return [entry if entry.sort_key else notes.build_dash(reason) for entry in entries]
 
 
 def _build_reproduction(cell: Cell, notes: Footnotes) -> list[Entry]:
@@ -134,12 +146,9 @@ def _build_reproduction(cell: Cell, notes: Footnotes) -> list[Entry]:
 
 def _compose_remarks(ablation: Ablation, cells: Sequence[Cell], is_published: bool) -> list[str]:
     parts = [part for cell in cells for part in (cell.summary, cell.comparison) if part is not None]
-    methods = dict.fromkeys(part.interval.method for part in parts if not math.isnan(part.interval.low))
     remarks = [describe_conditions(ablation.results.details)]
-    if methods:
-        remarks.append(f"Intervals: {', '.join(methods)}.")
-    if any(cell.is_significant for cell in cells):
-        remarks.append("Bold: significant at 5 % after Holm's correction.")
+    if any(not math.isnan(part.interval.low) for part in parts):
+        remarks.append("Intervals: ordinary ones, Student's t.")
     if is_published:
         remarks.append("Published figures are single runs by the original author.")
         remarks.append("In brackets below a verdict: the 95 % prediction interval of one more run.")

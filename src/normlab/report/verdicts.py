@@ -1,0 +1,228 @@
+"""Verdicts on claims: runs are reduced to one number per seed, which the judge compares with the claimed region."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from normlab.report.claims import MAIN_METRIC, PER, Claim, Selector, parse_claims
+from normlab.report.judge import FIRST_LOOK, LAST_LOOK, Judgement, Outcome, judge
+from normlab.report.load import Results, Run
+from normlab.report.reading import Case, Reading
+from normlab.report.variants import format_label
+from normlab.runs.claims import NotedClaim, read_claims
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim about one variant, judged."""
+
+    variant: str
+    metric: str
+    judgement: Judgement
+    wins: int = 0
+    """Seeds whose own number lies in the claimed region."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class JudgedClaim:
+    """A claim with its verdicts, one for each variant that it is about."""
+
+    experiment: str
+    claim: Claim
+    verdicts: tuple[Verdict, ...]
+    noted: NotedClaim
+
+    @property
+    def outcome(self) -> Outcome:
+        """Supported if it is for all variants, refuted if it is for one."""
+        found = {verdict.judgement.outcome for verdict in self.verdicts}
+        for outcome in ("refuted", "not run", "undecided", "supported"):
+            if outcome in found:
+                return outcome
+        return "not run"
+
+
+def judge_claims(results: Results) -> tuple[list[JudgedClaim], list[str]]:
+    """Judge the claims of all experiments that have runs; return also mistakes in claims, a line each."""
+    judged, problems = [], []
+    by_directory: dict[Path, list[Run]] = {}
+    for run in results.details:
+        by_directory.setdefault(run.directory.experiment, []).append(run)
+    for directory, runs in by_directory.items():
+        variants: dict[str, dict[int, Run]] = {}
+        for run in runs:
+            variants.setdefault(run.variant, {})[run.record.seed] = run
+        cases = [Case(next(iter(seeds.values())).label, seeds) for seeds in variants.values()]
+        noted = read_claims(directory)
+        for name, note in noted.items():
+            try:
+                claims = parse_claims({name: note.claim})
+                for claim in claims:
+                    metric = claim.metric or _get_main_metric(runs)
+                    info = results.metrics_info.get(metric, {})
+                    verdicts = judge_claim(claim, cases, metric, info, results.curves, len(noted))
+                    judged.append(JudgedClaim(runs[0].record.experiment, claim, tuple(verdicts), note))
+            except ValueError as mistake:
+                problems.append(str(mistake))
+    return judged, problems
+
+
+def _get_main_metric(runs: Sequence[Run]) -> str:
+    settings = runs[0].config.get("report")
+    return str((isinstance(settings, Mapping) and settings.get("metric")) or MAIN_METRIC)
+
+
+def judge_claim(
+    claim: Claim, cases: Sequence[Case], metric: str, info: Mapping[str, Any], curves: pd.DataFrame, claims: int
+) -> list[Verdict]:
+    """Judge a claim for each variant that it is about.
+
+    Args:
+        claim: the claim.
+        cases: all variants of its experiment.
+        metric: that it is about.
+        info: of the metric, as in the record of a run.
+        curves: as in `Results.curves`.
+        claims: number of claims of the experiment.
+
+    Raises:
+        ValueError: the metric has no direction, and the claim needs one; or a factor is none.
+    """
+    if claim.needs_direction and info.get("better") not in ("higher", "lower"):
+        raise ValueError(f"claims.{claim.name} needs to know which values of {metric} are better, which no run records")
+    reading = Reading(claim, metric, info, curves)
+    verdicts = []
+    for selector in claim.of:
+        chosen = [case for case in cases if case.matches({**selector, **claim.where})]
+        if claim.rival is not None and not selector:
+            chosen = [case for case in chosen if not case.matches(claim.rival)]
+        groups = [[case] for case in chosen] if claim.along is None else _group(chosen, claim.along)
+        if not groups:
+            verdicts.append(_miss(selector, metric, "no such variant was run"))
+        verdicts += [_judge_group(claim, group, cases, reading, claims) for group in groups]
+    return verdicts
+
+
+def _judge_group(claim: Claim, group: Sequence[Case], cases: Sequence[Case], reading: Reading, claims: int) -> Verdict:
+    """Judge a variant, or the variants along a factor."""
+    reading.diverged.clear()
+    variant = {key: value for key, value in group[0].factors.items() if key != claim.along}
+    name = group[0].name if claim.along is None else format_label(variant) or "all"
+    bounds, resolution = reading.bounds, reading.resolution
+    try:
+        parts = [_compare(claim, case, cases, reading) for case in group]
+    except LookupError as missing:
+        return _miss({"": name}, reading.metric, str(missing.args[0]))
+    values, sides = parts[0]
+    if claim.rival is not None:
+        bounds = bounds[0] - bounds[1], bounds[1] - bounds[0]
+    if claim.than_where is not None:
+        bounds = 2 * bounds[0], 2 * bounds[1]
+    if claim.along is not None:
+        scale = PER[claim.per]
+        levels = np.array([float(case.factors[claim.along]) for case in group])
+        levels = levels if scale == 1 else np.log(levels) / math.log(scale)
+        shared = set.intersection(*(set(numbers) for numbers, _ in parts))
+        sides = [seeds for _, found in parts for seeds in found]
+        values = {
+            seed: float(np.polyfit(levels, [numbers[seed] for numbers, _ in parts], 1)[0]) for seed in sorted(shared)
+        }
+        bounds, resolution = (-math.inf, math.inf), resolution / float(np.ptp(levels))
+    notes = _describe_seeds(sides, values)
+    judged = judge(
+        [*values.values()], claim.region, claims, resolution, bounds, claim.rate is not None and claim.rival is None
+    )
+    diverged = reading.diverged & set().union(*(case.runs for case in group))
+    if diverged:
+        judged, note = _allow_for_divergence(claim, judged, diverged, values, reading)
+        notes.append(note)
+    wins = sum(claim.region[0] <= value <= claim.region[1] for value in [*values.values()][:LAST_LOOK])
+    return Verdict(name, reading.metric, judged, wins, tuple(notes))
+
+
+def _compare(
+    claim: Claim, case: Case, cases: Sequence[Case], reading: Reading
+) -> tuple[dict[int, float], list[set[int]]]:
+    """Return seed → number of a variant, and the seeds of all variants that enter it. Raises LookupError."""
+    values = reading.read_all(case)
+    sides = [set(values)]
+    if claim.rival is None:
+        return values, sides
+
+    def improve(better: Case, other: Case) -> dict[int, float]:
+        mine, theirs = reading.read_all(better), reading.read_all(other)
+        sides.extend((set(mine), set(theirs)))
+        return {seed: reading.improvement * (mine[seed] - theirs[seed]) for seed in mine if seed in theirs}
+
+    rival = _find_counterpart(case, claim.rival, cases)
+    numbers = improve(case, rival)
+    if claim.than_where is not None:
+        elsewhere = improve(*(_find_counterpart(each, claim.than_where, cases) for each in (case, rival)))
+        numbers = {seed: numbers[seed] - elsewhere[seed] for seed in numbers if seed in elsewhere}
+    return numbers, sides
+
+
+def _find_counterpart(case: Case, changes: Selector, cases: Sequence[Case]) -> Case:
+    """Return the variant with some values changed and all other factors the same. Raises LookupError."""
+    kept = {key: value for key, value in case.factors.items() if key not in changes}
+    found = [each for each in cases if each.matches(changes) and kept.items() <= each.factors.items()]
+    if len(found) == 1:
+        return found[0]
+    why = "matches several variants" if found else "was not run"
+    raise LookupError(f"{format_label({**kept, **changes})} {why}")
+
+
+def _group(cases: Sequence[Case], factor: str) -> list[list[Case]]:
+    """Group variants that differ in one factor alone. Raises ValueError unless all have numbers there."""
+    groups: dict[tuple[tuple[str, str], ...], list[Case]] = {}
+    for case in cases:
+        try:
+            float(case.factors[factor])
+        except (KeyError, ValueError):
+            raise ValueError(f"a slope along {factor} needs variants that differ in it, by numbers") from None
+        rest = tuple(item for item in case.factors.items() if item[0] != factor)
+        groups.setdefault(rest, []).append(case)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _describe_seeds(sides: Sequence[set[int]], values: Mapping[int, float]) -> list[str]:
+    notes = []
+    if any(side != set(values) for side in sides):
+        notes.append(f"the sides have different seeds: the {len(values)} that they share are used")
+    if len(values) > LAST_LOOK:
+        notes.append(f"judged by the first {LAST_LOOK} of {len(values)} seeds")
+    if 0 < len(values) < FIRST_LOOK:
+        numbers = ", ".join(f"{value:.4g}" for value in values.values())
+        notes.append(f"fewer than {FIRST_LOOK} seeds decide nothing: {numbers}")
+    return notes
+
+
+def _allow_for_divergence(
+    claim: Claim, judged: Judgement, diverged: set[int], values: Mapping[int, float], reading: Reading
+) -> tuple[Judgement, str]:
+    """Return the judgement of runs of which some diverged, and a note."""
+    seeds = ", ".join(map(str, sorted(diverged)))
+    if claim.until is not None or claim.rate is not None:
+        return judged, f"diverged runs (seeds {seeds}) count as not passing after they diverged"
+    why = ""
+    if reading.info.get("guess") is None:
+        why = f"{reading.metric} has no value for diverged runs"
+    elif claim.comparison == "like":
+        why = "diverged runs are like no others"
+    finished = [value for seed, value in values.items() if seed not in diverged]
+    rest = f"; the mean of the other {len(finished)} seeds is {np.mean(finished):.4g}" if finished else ""
+    if why:
+        undecided = Judgement(judged.estimate, judged.low, judged.high, "undecided", judged.n)
+        return undecided, f"undecided: seeds {seeds} diverged, and {why}{rest}"
+    return judged, f"diverged runs (seeds {seeds}) count as guessing, {reading.info['guess']:.4g}{rest}"
+
+
+def _miss(selector: Selector, metric: str, why: str) -> Verdict:
+    name = format_label(selector) if "" not in selector else selector[""]
+    return Verdict(name, metric, Judgement(math.nan, math.nan, math.nan, "not run", 0), notes=(why,))

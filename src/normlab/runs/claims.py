@@ -1,0 +1,70 @@
+"""The claims of an experiment on disk: each with the day on which it was made, and how many runs had ended before."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from normlab.runs.directory import find_runs
+from normlab.runs.record import write_atomically
+
+FILE = "claims.json"
+
+
+@dataclass(frozen=True)
+class NotedClaim:
+    """A claim as it was when a sweep of its experiment last started."""
+
+    claim: Mapping[str, Any]
+    """Its content in the config."""
+    hash: str
+    """8 hex digits of the content."""
+    date: str
+    """Day on which the claim was first noted with this content, as YYYY-MM-DD."""
+    runs_before: int
+    """Runs of the experiment that had ended by then."""
+
+
+def note_claims(directory: Path, claims: Mapping[str, Any]) -> None:
+    """Note the claims of an experiment in its directory, and keep the day of those that are there as they are.
+
+    Raises OSError.
+    """
+    before = read_claims(directory)
+    noted: dict[str, NotedClaim] = {}
+    count = -1
+    for name, claim in claims.items():
+        digest = hashlib.sha256(json.dumps(claim, sort_keys=True).encode()).hexdigest()[:8]
+        if name in before and before[name].hash == digest:
+            noted[name] = before[name]
+            continue
+        count = _count_results(directory) if count < 0 else count
+        noted[name] = NotedClaim(claim, digest, date.today().isoformat(), count)
+    if noted != before:
+        directory.mkdir(parents=True, exist_ok=True)
+        content = {name: asdict(claim) for name, claim in noted.items()}
+        write_atomically(directory / FILE, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_claims(directory: Path) -> dict[str, NotedClaim]:
+    """Return the claims noted in the directory of an experiment; none if the file is missing or damaged."""
+    try:
+        content = json.loads((directory / FILE).read_text(encoding="utf-8"))
+        return {name: NotedClaim(**claim) for name, claim in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _count_results(directory: Path) -> int:
+    """Count the runs that have ended with a result."""
+    count = 0
+    for run in find_runs(directory):
+        try:
+            record = run.read()
+        except ValueError:  # the report names it
+            continue
+        count += record is not None and record.is_result
+    return count
