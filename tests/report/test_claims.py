@@ -156,6 +156,19 @@ def test_a_slope_is_fitted_for_each_seed(tmp_path: Path) -> None:
     assert verdict.judgement.estimate == pytest.approx(-0.1)
 
 
+def test_a_share_of_runs_may_have_a_slope_too(tmp_path: Path) -> None:
+    make_grid(tmp_path / "grid")
+    (verdict,) = judge(tmp_path / "grid", of="batch", rate=0.55, along="batch_size", per="doubling", below=0).verdicts
+    assert verdict.judgement.estimate == pytest.approx(-0.5)  # 1, 1 and 0 of the runs
+    assert verdict.judgement.outcome == "supported"
+
+
+def test_a_slope_along_a_factor_that_does_not_vary_is_not_run_and_one_along_words_is_a_mistake(root: Path) -> None:
+    assert judge(root, of="batch", along="batch_size", above=0).outcome == "not run"
+    note_claims(root, {"it": {**SAYS, "along": "normalizer", "above": 0}})
+    assert judge_claims(load(root)) == ([], ["claims.it.along=normalizer has the value batch, which is no number"])
+
+
 def test_a_slope_of_improvements_is_along_the_variants_of_both_sides(tmp_path: Path) -> None:
     make_grid(tmp_path / "grid")
     (verdict,) = judge(tmp_path / "grid", of="batch", over="none", along="batch_size", below=-0.01).verdicts

@@ -102,7 +102,7 @@ def judge_claim(
         chosen = [case for case in cases if case.matches({**selector, **claim.where})]
         if claim.rival is not None and not selector:
             chosen = [case for case in chosen if not case.matches(claim.rival)]
-        groups = [[case] for case in chosen] if claim.along is None else _group(chosen, claim.along)
+        groups = [[case] for case in chosen] if claim.along is None else _group(chosen, claim, claim.along)
         if not groups:
             verdicts.append(_miss(selector, metric, "no such variant was run"))
         verdicts += [_judge_group(claim, group, cases, reading, claims) for group in groups]
@@ -135,9 +135,8 @@ def _judge_group(claim: Claim, group: Sequence[Case], cases: Sequence[Case], rea
         }
         bounds, resolution = (-math.inf, math.inf), resolution / float(np.ptp(levels))
     notes = _describe_seeds(sides, values)
-    judged = judge(
-        [*values.values()], claim.region, claims, resolution, bounds, claim.rate is not None and claim.rival is None
-    )
+    are_binary = claim.rate is not None and claim.rival is None and claim.along is None
+    judged = judge([*values.values()], claim.region, claims, resolution, bounds, are_binary)
     diverged = reading.diverged & set().union(*(case.runs for case in group))
     if diverged:
         judged, note = _allow_for_divergence(claim, judged, diverged, values, reading)
@@ -178,14 +177,18 @@ def _find_counterpart(case: Case, changes: Selector, cases: Sequence[Case]) -> C
     raise LookupError(f"{format_label({**kept, **changes})} {why}")
 
 
-def _group(cases: Sequence[Case], factor: str) -> list[list[Case]]:
-    """Group variants that differ in one factor alone. Raises ValueError unless all have numbers there."""
+def _group(cases: Sequence[Case], claim: Claim, factor: str) -> list[list[Case]]:
+    """Group variants that differ in one factor alone; none if it does not vary. Raises ValueError if it has words."""
     groups: dict[tuple[tuple[str, str], ...], list[Case]] = {}
     for case in cases:
+        if factor not in case.factors:
+            return []
         try:
             float(case.factors[factor])
-        except (KeyError, ValueError):
-            raise ValueError(f"a slope along {factor} needs variants that differ in it, by numbers") from None
+        except ValueError:
+            raise ValueError(
+                f"claims.{claim.name}.along={factor} has the value {case.factors[factor]}, which is no number"
+            ) from None
         rest = tuple(item for item in case.factors.items() if item[0] != factor)
         groups.setdefault(rest, []).append(case)
     return [group for group in groups.values() if len(group) > 1]
