@@ -78,9 +78,7 @@ class AblationSweeper(BasicSweeper):
         """
         from normlab.errors import ConfigurationError
 
-        assert self.hydra_context is not None
-        parser = OverridesParser.create(self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        overrides = self.parse_overrides([*self._parse_config(), *arguments])
         for override in overrides:
             if override.is_interval_sweep() and not isinstance(self, SearchSweeper):
                 raise ConfigurationError(
@@ -97,6 +95,10 @@ class AblationSweeper(BasicSweeper):
                 raise ConfigurationError(f"{override.input_line} names no value, so there is no run")
         return overrides
 
+    def parse_overrides(self, overrides: list[str]) -> list[Override]:
+        assert self.hydra_context is not None
+        return OverridesParser.create(self.hydra_context.config_loader).parse_overrides(overrides)
+
     def plan(self, batch: Iterable[Sequence[str]]) -> "list[Run]":
         """Return the run of each job, which is a list of overrides. Raises ConfigurationError."""
         planned = [self.planner.plan(overrides, len(self.jobs) + place) for place, overrides in enumerate(batch)]
@@ -107,10 +109,9 @@ class AblationSweeper(BasicSweeper):
         """Check the claims of the runs. Raises ConfigurationError."""
         from normlab.sweeps.claims import check_claims
 
-        parsed = OverridesParser.create().parse_overrides(self._parse_config())
         swept = {
             override.key_or_group: [*override.sweep_string_iterator()]
-            for override in parsed
+            for override in self.parse_overrides(self._parse_config())
             if override.is_sweep_override() and not override.is_interval_sweep()
         }
         check_claims(runs, swept)

@@ -195,3 +195,31 @@ def test_the_wheel_brings_its_configs_and_runs_from_any_directory(normlab: Comma
     finished = normlab("--info", "searchpath", **anew)
     assert f"file://{tmp_path}/site/normlab/conf" in finished.stdout
     assert normlab("experiment=demo", "--cfg", "job", **anew).returncode == 0
+
+
+GLOBBED = """
+# @package _global_
+defaults:
+  - override /data: digits
+hydra:
+  mode: MULTIRUN
+  sweeper:
+    params:
+      normalizer: glob(tf*)
+steps: 2
+claims:
+  same: {says: Both end alike., of: tf_nn, like: tf_layers, within: 0.1}
+"""
+
+
+def test_an_experiment_with_claims_may_sweep_over_the_choices_that_match_a_pattern(
+    normlab: Command, tmp_path: Path, runs: Callable[[str], list[Path]]
+) -> None:
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "globbed.yaml").write_text(GLOBBED)
+    finished = normlab("--config-dir=mine", "experiment=globbed")
+    assert finished.returncode == 0, finished.stderr
+    assert sorted(record_of(run)["choices"]["normalizer"] for run in runs("globbed")) == ["tf_layers", "tf_nn"]
+    refused = normlab("--config-dir=mine", "experiment=globbed", "claims.same.like=none")
+    assert refused.returncode == 1
+    assert "claims.same.like names normalizer=none" in refused.stderr

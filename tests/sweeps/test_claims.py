@@ -36,8 +36,10 @@ def test_a_claim_that_the_experiment_could_never_decide_is_a_mistake(claim: dict
 
 
 def test_a_part_of_the_experiment_may_be_run_without_the_variants_of_its_claims() -> None:
-    check_claims([plan(of="batch", over="none")], SWEEP)
-    check_claims([plan(of={"batch_size": 8}, along="batch_size", above=0)], SWEEP)
+    for claim in ({"of": "batch", "over": "none"}, {"of": {"batch_size": 8}, "along": "batch_size", "above": 0}):
+        check_claims([plan(**claim)], SWEEP)
+        with pytest.raises(ConfigurationError):
+            check_claims([plan(**claim)], {})
 
 
 def test_a_metric_that_no_run_could_have_is_a_mistake() -> None:

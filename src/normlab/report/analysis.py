@@ -1,9 +1,8 @@
 """Analyse runs: summarize every metric of every variant, and compare variants with the baseline."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -11,7 +10,7 @@ from normlab.report.ablation import Ablation, Cell, Variant
 from normlab.report.claims import MAIN_METRIC
 from normlab.report.formatting import format_statuses
 from normlab.report.headline import summarize_outcome
-from normlab.report.load import Results, Run
+from normlab.report.load import Results, Run, get_report_settings
 from normlab.report.pairing import compare
 from normlab.report.statistics import (
     Reproduction,
@@ -40,7 +39,7 @@ def analyse(results: Results, options: Options | None = None) -> Ablation:
         ValueError: the options name a baseline or a metric that the runs do not have.
     """
     options = options or Options()
-    settings = _get_settings(results.details)
+    settings = get_report_settings(results.details)
     grouped: dict[str, list[Run]] = {}
     for run in results.details:
         grouped.setdefault(run.variant, []).append(run)
@@ -57,7 +56,9 @@ def analyse(results: Results, options: Options | None = None) -> Ablation:
     notes += _summarize(variants, metrics, results)
     notes += compare(variants, metrics, baseline)
     for variant in variants:
-        threshold = _get_settings(variant.runs).get("threshold") if options.threshold is None else options.threshold
+        threshold = (
+            get_report_settings(variant.runs).get("threshold") if options.threshold is None else options.threshold
+        )
         variant.threshold = float(threshold) if isinstance(threshold, int | float) else None
         if variant.threshold is not None and metrics:
             _apply_threshold(variant, metric, results.curves)
@@ -74,15 +75,6 @@ def analyse(results: Results, options: Options | None = None) -> Ablation:
         headline=summarize_outcome(claims, variants, metric),
         notes=[*results.problems, *problems, *notes],
     )
-
-
-def _get_settings(runs: Sequence[Run]) -> Mapping[str, Any]:
-    """Return the `report` settings of the first run that has any."""
-    for run in runs:
-        settings = run.config.get("report")
-        if isinstance(settings, Mapping) and any(value is not None for value in settings.values()):
-            return settings
-    return {}
 
 
 def _choose_baseline(option: str | None, default: str | None, labels: list[Label]) -> tuple[dict[str, str], list[str]]:

@@ -18,7 +18,6 @@ class Entry:
     """A second line."""
     mark: str = ""
     """Mark of a footnote."""
-    strong: bool = False
 
     @property
     def sort_key(self) -> str | None:

@@ -11,7 +11,7 @@ from normlab.report.tables import HEADINGS, cross_tabulate, describe_conditions,
 MAX_LINES = 40
 """Lines that fit a page, over all metrics."""
 MAX_COLUMNS = 8
-LEFT_OUT = HEADINGS.index("better in")
+LEFT_OUT = "better in"
 """Column for which a page is too narrow."""
 SPECIAL = str.maketrans(
     {
@@ -36,11 +36,11 @@ def write_latex(ablation: Ablation) -> str:
     titles, best = [], []
     for metric in ablation.metrics:
         titles.append(len(rows))
-        rows.append([metric, *[""] * (len(HEADINGS) - 2)])
+        rows.append([metric, *[""] * (len(HEADINGS) - 1)])
         for line in format_lines(ablation, metric, variants):
             best += [len(rows)] * line.is_best
-            rows.append([*line.cells[:LEFT_OUT], *line.cells[LEFT_OUT + 1 :]])
-    style = pd.DataFrame(rows, columns=[*HEADINGS[:LEFT_OUT], *HEADINGS[LEFT_OUT + 1 :]]).style
+            rows.append(list(line.cells))
+    style = pd.DataFrame(rows, columns=list(HEADINGS)).drop(columns=LEFT_OUT).style
     style.set_properties(subset=(titles, ["variant"]), textit="--rwrap", rlap="--rwrap")
     style.set_properties(subset=(best, ["mean ± sd"]), textbf="--rwrap")
     label = re.sub("[^A-Za-z0-9]", "-", ablation.title)

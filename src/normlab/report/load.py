@@ -123,6 +123,15 @@ def load(*directories: str | Path, restore: Callable[[Path], Any] | None = None)
     return Results(places, tuple(runs), _tabulate(runs), _collect_curves(runs, problems), tuple(problems), restore)
 
 
+def get_report_settings(runs: Sequence[Run]) -> Mapping[str, Any]:
+    """Return the `report` settings of the first run that has any."""
+    for run in runs:
+        settings = run.config.get("report")
+        if isinstance(settings, Mapping) and any(value is not None for value in settings.values()):
+            return settings
+    return {}
+
+
 def read_metrics(directory: RunDirectory, problems: list[str]) -> pd.DataFrame:
     """Return `step`, `name`, `value` of one run; rows that are cut short are dropped and reported in `problems`."""
     columns = {"step": "int64", "name": "str", "value": "float64"}

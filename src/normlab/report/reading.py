@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
 from normlab.report.claims import Claim, Selector
-from normlab.report.load import Run
+from normlab.report.load import Results, Run
+from normlab.report.statistics import Bounds
 from normlab.report.variants import describe_settings, format_label
 
 
@@ -38,47 +39,49 @@ class Case:
         return all(self.values.get(key) == value for key, value in selector.items())
 
 
-@dataclass
+@dataclass(frozen=True)
 class Reading:
     """The value of each run that a claim is about."""
 
     claim: Claim
     metric: str
-    info: Mapping[str, Any]
-    curves: pd.DataFrame
-    diverged: set[int] = field(default_factory=set)
-    """Seeds with a diverged run, as far as they were read."""
+    results: Results
 
-    def __post_init__(self) -> None:
-        rows = self.curves[self.curves["name"] == self.metric]
-        self.points = {str(run): points for run, points in rows.groupby("run_id", observed=True)}
-        self.sign = -1 if self.info.get("better") == "lower" else 1
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """What the records say of the metric."""
+        return self.results.metrics_info.get(self.metric, {})
+
+    @property
+    def sign(self) -> int:
+        return 1 if self.results.higher_is_better(self.metric) else -1
+
+    @cached_property
+    def points(self) -> dict[str, pd.DataFrame]:
+        """Run id → its curve of the metric."""
+        rows = self.results.curves[self.results.curves["name"] == self.metric]
+        return {str(run): points for run, points in rows.groupby("run_id", observed=True)}
 
     def read(self, run: Run) -> float:
         """Return the value of a run: nan if it is missing, and if the run diverged and the metric has no guess."""
         if run.status not in ("finished", "diverged"):
             return math.nan
         has_diverged = run.status == "diverged"
-        if has_diverged:
-            self.diverged.add(run.record.seed)
-        guess = self.info.get("guess")
-        last = (math.nan if guess is None else float(guess)) if has_diverged else run.record.metrics.get(self.metric)
-        claim = self.claim
-        if claim.at is not None:
+        last = self.info.get("guess") if has_diverged else run.record.metrics.get(self.metric)
+        last = math.nan if last is None else float(last)
+        if self.claim.at is not None:
             points = self.points.get(run.id)
-            values = [] if points is None else points.loc[points["step"] == claim.at, "value"].tolist()
-            return float(values[0]) if values else (last if has_diverged and last is not None else math.nan)
-        if claim.until is not None:
+            values = [] if points is None else points.loc[points["step"] == self.claim.at, "value"].tolist()
+            return float(values[0]) if values else last if has_diverged else math.nan
+        if self.claim.until is not None:
             points = self.points.get(run.id)
-            if points is None and not has_diverged:
-                return math.nan
-            steps = [] if points is None else points.loc[self.passes(points["value"], claim.until), "step"].tolist()
+            if points is None:
+                return run.record.steps + 1 if has_diverged else math.nan
+            steps = points.loc[self.passes(points["value"], self.claim.until), "step"].tolist()
             return float(min(steps, default=run.record.steps + 1))
-        if claim.rate is not None and has_diverged:
-            return 0.0
-        if last is None or math.isnan(last):
-            return math.nan
-        return last if claim.rate is None else float(self.passes(last, claim.rate))
+        if self.claim.rate is not None:
+            return 0.0 if has_diverged else last if math.isnan(last) else float(self.passes(last, self.claim.rate))
+        return last
 
     def passes(self, value: Any, threshold: float) -> Any:
         return self.sign * value >= self.sign * threshold
@@ -96,13 +99,10 @@ class Reading:
         return -1 if self.claim.until is not None else self.sign
 
     @property
-    def bounds(self) -> tuple[float, float]:
+    def bounds(self) -> Bounds:
         if self.claim.rate is not None:
             return 0.0, 1.0
-        low, high = self.info.get("low"), self.info.get("high")
-        if self.claim.until is not None:
-            return 0.0, math.inf
-        return -math.inf if low is None else low, math.inf if high is None else high
+        return (0.0, math.inf) if self.claim.until is not None else self.results.bounds(self.metric)
 
     @property
     def resolution(self) -> float:

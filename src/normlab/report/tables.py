@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from normlab.report.ablation import Ablation, Variant
+from normlab.report.comparison import Comparison
 from normlab.report.formatting import NOTHING, format_counts, format_interval, format_number, format_signed
 from normlab.report.load import Run
 from normlab.report.statistics import Summary
@@ -85,9 +86,7 @@ def _format_cells(variant: Variant, metric: str) -> tuple[str, ...]:
         str(summary.n if summary else 0),
         format_mean(summary),
         format_interval(summary.interval.low, summary.interval.high) if summary else NOTHING,
-        format_signed(comparison.difference) if comparison else NOTHING,
-        format_interval(comparison.interval.low, comparison.interval.high, signed=True) if comparison else NOTHING,
-        f"{comparison.wins} of {comparison.n}" if comparison else NOTHING,
+        *format_comparison(comparison),
         f"{format_number(reproduction.published)}, {reproduction.verdict}" if reproduction else NOTHING,
     )
 
@@ -98,6 +97,14 @@ def format_mean(summary: Summary | None) -> str:
         return NOTHING
     mean = format_number(summary.mean)
     return f"{mean} ± {format_number(summary.deviation)}" if summary.n > 1 else mean
+
+
+def format_comparison(comparison: Comparison | None) -> tuple[str, str, str]:
+    """Return the difference, its interval and in how many seeds the variant is better."""
+    if comparison is None:
+        return (NOTHING,) * 3
+    interval = format_interval(comparison.interval.low, comparison.interval.high, signed=True)
+    return format_signed(comparison.difference), interval, f"{comparison.wins} of {comparison.n}"
 
 
 def cross_tabulate(ablation: Ablation) -> pd.DataFrame | None:

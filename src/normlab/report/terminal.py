@@ -10,9 +10,8 @@ from rich.table import Table
 
 from normlab.report.ablation import Ablation, Variant
 from normlab.report.claims_table import format_claim
-from normlab.report.comparison import Comparison
-from normlab.report.formatting import NOTHING, format_interval, format_number, format_signed
-from normlab.report.tables import describe_conditions, format_mean
+from normlab.report.formatting import NOTHING, format_number
+from normlab.report.tables import describe_conditions, format_comparison, format_mean
 
 MAX_LINES = 20
 
@@ -59,18 +58,11 @@ def _build_table(ablation: Ablation) -> Table:
         cell = variant.cells[main]
         cells = [escape(variant.name), _count_seeds(variant), format_mean(cell.summary)]
         if is_compared:
-            cells += _describe_comparison(cell.comparison)
+            cells += format_comparison(cell.comparison)
         if is_published:
             cells.append(format_number(cell.reproduction.published) if cell.reproduction else NOTHING)
         table.add_row(*cells, *(format_mean(variant.cells[name].summary) for name in others))
     return table
-
-
-def _describe_comparison(comparison: Comparison | None) -> list[str]:
-    if comparison is None:
-        return [NOTHING] * 3
-    interval = format_interval(comparison.interval.low, comparison.interval.high, signed=True)
-    return [format_signed(comparison.difference), interval, f"{comparison.wins} of {comparison.n}"]
 
 
 def _build_claims(ablation: Ablation) -> Table:
@@ -78,19 +70,14 @@ def _build_claims(ablation: Ablation) -> Table:
     for heading in ("claim", "variant", "estimate", "claimed", "verdict"):
         table.add_column(heading, overflow="fold")
     for judged in ablation.claims:
-        lines = [line.cells for line in format_claim(judged)]
-        variants, estimates, claimed, verdicts = (
-            "\n".join(escape(text) for text in column)
-            for column in (
-                [variant for variant, *_ in lines],
-                [f"{estimate} {interval}" for _, _, estimate, interval, *_ in lines],
-                [lines[0][4]],
-                [verdict for *_, verdict in lines],
-            )
+        # A column of variants, of metrics, of estimates and so on.
+        variants, _, estimates, intervals, claimed, _, verdicts = zip(
+            *(line.cells for line in format_claim(judged)), strict=True
         )
-        table.add_row(
-            f"{escape(judged.claim.name)}: {escape(judged.claim.says)}", variants, estimates, claimed, verdicts
-        )
+        both = map(" ".join, zip(estimates, intervals, strict=True))
+        says = f"{judged.claim.name}: {judged.claim.says}"
+        columns = ([says], variants, both, claimed[:1], verdicts)
+        table.add_row(*(escape("\n".join(column)) for column in columns))
     return table
 
 

@@ -1,20 +1,23 @@
 """Verdicts on claims: runs are reduced to one number per seed, which the judge compares with the claimed region."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from normlab.report.claims import MAIN_METRIC, PER, Claim, Selector, parse_claims
 from normlab.report.judge import FIRST_LOOK, LAST_LOOK, Judgement, Outcome, judge
-from normlab.report.load import Results, Run
+from normlab.report.load import Results, Run, get_report_settings
 from normlab.report.reading import Case, Reading
+from normlab.report.statistics import UNBOUNDED
 from normlab.report.variants import format_label
 from normlab.runs.claims import NotedClaim, read_claims
+
+Numbers = dict[int, float]
+"""Seed → number."""
 
 
 @dataclass(frozen=True)
@@ -64,39 +67,30 @@ def judge_claims(results: Results) -> tuple[list[JudgedClaim], list[str]]:
             try:
                 claims = parse_claims({name: note.claim})
                 for claim in claims:
-                    metric = claim.metric or _get_main_metric(runs)
-                    info = results.metrics_info.get(metric, {})
-                    verdicts = judge_claim(claim, cases, metric, info, results.curves, len(noted))
+                    metric = claim.metric or get_report_settings(runs).get("metric") or MAIN_METRIC
+                    verdicts = judge_claim(claim, cases, metric, results, len(noted))
                     judged.append(JudgedClaim(runs[0].record.experiment, claim, tuple(verdicts), note))
             except ValueError as mistake:
                 problems.append(str(mistake))
     return judged, problems
 
 
-def _get_main_metric(runs: Sequence[Run]) -> str:
-    settings = runs[0].config.get("report")
-    return str((isinstance(settings, Mapping) and settings.get("metric")) or MAIN_METRIC)
-
-
-def judge_claim(
-    claim: Claim, cases: Sequence[Case], metric: str, info: Mapping[str, Any], curves: pd.DataFrame, claims: int
-) -> list[Verdict]:
+def judge_claim(claim: Claim, cases: Sequence[Case], metric: str, results: Results, claims: int) -> list[Verdict]:
     """Judge a claim for each variant that it is about.
 
     Args:
         claim: the claim.
         cases: all variants of its experiment.
         metric: that it is about.
-        info: of the metric, as in the record of a run.
-        curves: as in `Results.curves`.
+        results: curves, and direction and bounds of metrics.
         claims: number of claims of the experiment.
 
     Raises:
         ValueError: the metric has no direction, and the claim needs one; or a factor is none.
     """
-    if claim.needs_direction and info.get("better") not in ("higher", "lower"):
+    reading = Reading(claim, metric, results)
+    if claim.needs_direction and reading.info.get("better") not in ("higher", "lower"):
         raise ValueError(f"claims.{claim.name} needs to know which values of {metric} are better, which no run records")
-    reading = Reading(claim, metric, info, curves)
     verdicts = []
     for selector in claim.of:
         chosen = [case for case in cases if case.matches({**selector, **claim.where})]
@@ -104,67 +98,73 @@ def judge_claim(
             chosen = [case for case in chosen if not case.matches(claim.rival)]
         groups = [[case] for case in chosen] if claim.along is None else _group(chosen, claim, claim.along)
         if not groups:
-            verdicts.append(_miss(selector, metric, "no such variant was run"))
+            verdicts.append(_miss(format_label(selector), metric, "no such variant was run"))
         verdicts += [_judge_group(claim, group, cases, reading, claims) for group in groups]
     return verdicts
 
 
 def _judge_group(claim: Claim, group: Sequence[Case], cases: Sequence[Case], reading: Reading, claims: int) -> Verdict:
     """Judge a variant, or the variants along a factor."""
-    reading.diverged.clear()
-    variant = {key: value for key, value in group[0].factors.items() if key != claim.along}
-    name = group[0].name if claim.along is None else format_label(variant) or "all"
-    bounds, resolution = reading.bounds, reading.resolution
+    rest = {key: value for key, value in group[0].factors.items() if key != claim.along}
+    name = group[0].name if claim.along is None else format_label(rest) or "all"
     try:
-        parts = [_compare(claim, case, cases, reading) for case in group]
+        involved = [_find_involved(claim, case, cases) for case in group]
     except LookupError as missing:
-        return _miss({"": name}, reading.metric, str(missing.args[0]))
-    values, sides = parts[0]
+        return _miss(name, reading.metric, str(missing.args[0]))
+    values = {case.name: reading.read_all(case) for found in involved for case in found}
+    numbers = [_reduce([values[case.name] for case in found], reading.improvement) for found in involved]
+    bounds, resolution = reading.bounds, reading.resolution
     if claim.rival is not None:
         bounds = bounds[0] - bounds[1], bounds[1] - bounds[0]
     if claim.than_where is not None:
         bounds = 2 * bounds[0], 2 * bounds[1]
+    by_seed = numbers[0]
     if claim.along is not None:
-        scale = PER[claim.per]
         levels = np.array([float(case.factors[claim.along]) for case in group])
-        levels = levels if scale == 1 else np.log(levels) / math.log(scale)
-        shared = set.intersection(*(set(numbers) for numbers, _ in parts))
-        sides = [seeds for _, found in parts for seeds in found]
-        values = {
-            seed: float(np.polyfit(levels, [numbers[seed] for numbers, _ in parts], 1)[0]) for seed in sorted(shared)
-        }
-        bounds, resolution = (-math.inf, math.inf), resolution / float(np.ptp(levels))
-    notes = _describe_seeds(sides, values)
+        if claim.per != "unit":
+            levels = np.log(levels) / math.log(PER[claim.per])
+        by_seed = _fit_slopes(levels, numbers)
+        bounds, resolution = UNBOUNDED, resolution / float(np.ptp(levels))
     are_binary = claim.rate is not None and claim.rival is None and claim.along is None
-    judged = judge([*values.values()], claim.region, claims, resolution, bounds, are_binary)
-    diverged = reading.diverged & set().union(*(case.runs for case in group))
+    judged = judge([*by_seed.values()], claim.region, claims, resolution, bounds, are_binary)
+    notes = _describe_seeds([*values.values()], by_seed)
+    runs = [(seed, run) for found in involved for case in found for seed, run in case.runs.items()]
+    diverged = {seed for seed, run in runs if run.status == "diverged"} & set().union(*(case.runs for case in group))
     if diverged:
-        judged, note = _allow_for_divergence(claim, judged, diverged, values, reading)
+        judged, note = _allow_for_divergence(claim, judged, diverged, by_seed, reading)
         notes.append(note)
-    wins = sum(claim.region[0] <= value <= claim.region[1] for value in [*values.values()][:LAST_LOOK])
+    wins = sum(claim.region[0] <= value <= claim.region[1] for value in [*by_seed.values()][:LAST_LOOK])
     return Verdict(name, reading.metric, judged, wins, tuple(notes))
 
 
-def _compare(
-    claim: Claim, case: Case, cases: Sequence[Case], reading: Reading
-) -> tuple[dict[int, float], list[set[int]]]:
-    """Return seed → number of a variant, and the seeds of all variants that enter it. Raises LookupError."""
-    values = reading.read_all(case)
-    sides = [set(values)]
-    if claim.rival is None:
-        return values, sides
-
-    def improve(better: Case, other: Case) -> dict[int, float]:
-        mine, theirs = reading.read_all(better), reading.read_all(other)
-        sides.extend((set(mine), set(theirs)))
-        return {seed: reading.improvement * (mine[seed] - theirs[seed]) for seed in mine if seed in theirs}
-
-    rival = _find_counterpart(case, claim.rival, cases)
-    numbers = improve(case, rival)
+def _find_involved(claim: Claim, case: Case, cases: Sequence[Case]) -> list[Case]:
+    """Return a variant, its rival if there is one, and both at the other level if there is one. Raises LookupError."""
+    involved = [case]
+    if claim.rival is not None:
+        involved.append(_find_counterpart(case, claim.rival, cases))
     if claim.than_where is not None:
-        elsewhere = improve(*(_find_counterpart(each, claim.than_where, cases) for each in (case, rival)))
-        numbers = {seed: numbers[seed] - elsewhere[seed] for seed in numbers if seed in elsewhere}
-    return numbers, sides
+        involved += [_find_counterpart(each, claim.than_where, cases) for each in involved]
+    return involved
+
+
+def _reduce(values: Sequence[Numbers], improvement: int) -> Numbers:
+    """Reduce the values of the variants involved to one number per seed: a value, or a difference (of differences)."""
+    if len(values) == 1:
+        return values[0]
+    numbers = _subtract(values[0], values[1])
+    if len(values) == 4:
+        numbers = _subtract(numbers, _subtract(values[2], values[3]))
+    return {seed: improvement * number for seed, number in numbers.items()}
+
+
+def _subtract(ours: Numbers, theirs: Numbers) -> Numbers:
+    return {seed: ours[seed] - theirs[seed] for seed in ours if seed in theirs}
+
+
+def _fit_slopes(levels: NDArray[np.float64], numbers: Sequence[Numbers]) -> Numbers:
+    """Return seed → least-squares slope over the levels, for the seeds that all levels have."""
+    shared = sorted(set.intersection(*(set(each) for each in numbers)))
+    return {seed: float(np.polyfit(levels, [each[seed] for each in numbers], 1)[0]) for seed in shared}
 
 
 def _find_counterpart(case: Case, changes: Selector, cases: Sequence[Case]) -> Case:
@@ -194,9 +194,9 @@ def _group(cases: Sequence[Case], claim: Claim, factor: str) -> list[list[Case]]
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _describe_seeds(sides: Sequence[set[int]], values: Mapping[int, float]) -> list[str]:
+def _describe_seeds(sides: Sequence[Numbers], values: Numbers) -> list[str]:
     notes = []
-    if any(side != set(values) for side in sides):
+    if any(side.keys() != values.keys() for side in sides):
         notes.append(f"the sides have different seeds: the {len(values)} that they share are used")
     if len(values) > LAST_LOOK:
         notes.append(f"judged by the first {LAST_LOOK} of {len(values)} seeds")
@@ -207,7 +207,7 @@ def _describe_seeds(sides: Sequence[set[int]], values: Mapping[int, float]) -> l
 
 
 def _allow_for_divergence(
-    claim: Claim, judged: Judgement, diverged: set[int], values: Mapping[int, float], reading: Reading
+    claim: Claim, judged: Judgement, diverged: set[int], values: Numbers, reading: Reading
 ) -> tuple[Judgement, str]:
     """Return the judgement of runs of which some diverged, and a note."""
     seeds = ", ".join(map(str, sorted(diverged)))
@@ -226,6 +226,5 @@ def _allow_for_divergence(
     return judged, f"diverged runs (seeds {seeds}) count as guessing, {reading.info['guess']:.4g}{rest}"
 
 
-def _miss(selector: Selector, metric: str, why: str) -> Verdict:
-    name = format_label(selector) if "" not in selector else selector[""]
-    return Verdict(name, metric, Judgement(math.nan, math.nan, math.nan, "not run", 0), notes=(why,))
+def _miss(variant: str, metric: str, why: str) -> Verdict:
+    return Verdict(variant, metric, Judgement(math.nan, math.nan, math.nan, "not run", 0), notes=(why,))

@@ -123,16 +123,23 @@ class Run:
             ConfigurationError: the directory cannot be written.
         """
         directory = self.directory
-        try:
+        with explain_unwritable(directory.path):
             if self.settings["force"] and directory.path.exists():
                 with own(directory.path):
                     log.info("Re-running %s; previous results moved to %s", self.id, directory.move_aside().name)
             with own(directory.path), _log_to(directory.log):
                 yield
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot write to {directory.path}: {error.strerror}. Choose another place with output_root=DIR."
-            ) from error
+
+
+@contextmanager
+def explain_unwritable(path: Path) -> Iterator[None]:
+    """Raise ConfigurationError, with the remedy, for an OSError of writing to a directory."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write to {path}: {error.strerror}. Choose another place with output_root=DIR."
+        ) from error
 
 
 @contextmanager

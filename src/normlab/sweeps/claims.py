@@ -8,7 +8,7 @@ from normlab.errors import ConfigurationError
 from normlab.report.claims import MAIN_METRIC, Claim, Selector, parse_claims
 from normlab.report.variants import describe_settings
 from normlab.runs.claims import note_claims
-from normlab.runs.run import Run
+from normlab.runs.run import Run, explain_unwritable
 
 
 def check_claims(runs: Sequence[Run], sweep: Mapping[str, Sequence[str]]) -> None:
@@ -21,11 +21,14 @@ def check_claims(runs: Sequence[Run], sweep: Mapping[str, Sequence[str]]) -> Non
     Raises:
         ConfigurationError: naming claim and key.
     """
+    claims = _parse(runs[0].settings)
+    if not claims:
+        return
     values: dict[str, set[str]] = {key: set(each) for key, each in sweep.items()}
     for run in runs:
         for key, value in {**describe_settings(run.settings), **run.choices}.items():
             values.setdefault(key, set()).add(value)
-    for claim in _parse(runs[0].settings):
+    for claim in claims:
         places = {"where": claim.where, claim.comparison: claim.rival, "than_where": claim.than_where}
         named = [("of", selector) for selector in claim.of] + [(key, each) for key, each in places.items() if each]
         for place, selector in named:
@@ -61,13 +64,8 @@ def check_metrics(settings: Mapping[str, Any], final: Collection[str], declared:
 def note(runs: Sequence[Run]) -> None:
     """Note the claims of each experiment in its directory. Raises ConfigurationError if it cannot be written."""
     for run in {run.experiment_directory: run for run in runs}.values():
-        try:
+        with explain_unwritable(run.experiment_directory):
             note_claims(run.experiment_directory, run.settings["claims"])
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot write to {run.experiment_directory}: {error.strerror}. Choose another place with"
-                " output_root=DIR."
-            ) from error
 
 
 def _parse(settings: Mapping[str, Any]) -> list[Claim]:

@@ -58,8 +58,7 @@ def draw_curves(ablation: Ablation, selection: Selection) -> Iterator[drawing.Dr
     for metric in dict.fromkeys([*ablation.metrics, *by_metric]):
         if metric in by_metric:
             bounds = ablation.results.bounds(metric)
-            info = ablation.results.metrics_info.get(metric, {})
-            is_loss = info.get("better") == "lower" and math.isinf(bounds[1])
+            is_loss = not ablation.results.higher_is_better(metric) and math.isinf(bounds[1])
             yield _draw(metric, list(_collect(by_metric[metric], metric, selection, bounds)), selection, is_loss)
 
 
