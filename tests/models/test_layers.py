@@ -17,10 +17,10 @@ from normlab.models.layers import (
     Block,
     NormalizerFactory,
     SameConv2d,
+    list_normalizers,
     make_activation,
     make_convolution_block,
     make_dense_block,
-    named_normalizers,
 )
 from normlab.normalizers import BatchNorm
 from normlab.randomness import generator
@@ -211,20 +211,20 @@ def test_an_unknown_activation_raises_an_error_that_lists_the_names(name: str) -
 def test_the_normalizers_of_a_network_are_listed_from_input_to_output(normalizer: NormalizerFactory) -> None:
     network = DeepCNN((1, 28, 28), 10, normalizer, depth=12)
 
-    named = named_normalizers(network)
+    named = list_normalizers(network)
 
     assert [name for name, _ in named] == [*(f"convolutions.{i}" for i in range(12)), "dense"]
     assert all(module is network.get_submodule(name).normalizer for name, module in named)
 
 
 def test_a_network_without_normalization_has_no_normalizers_to_list() -> None:
-    assert named_normalizers(DeepCNN((1, 28, 28), 10, nn.Identity)) == []
+    assert list_normalizers(DeepCNN((1, 28, 28), 10, nn.Identity)) == []
 
 
 def test_a_block_by_itself_is_listed_too() -> None:
     block = a_dense_block(tf_layers)
 
-    assert named_normalizers(block) == [("", block.normalizer)]
+    assert list_normalizers(block) == [("", block.normalizer)]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 1), (2, 2), (5, 5)])

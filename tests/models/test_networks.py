@@ -11,7 +11,7 @@ from normlab.config.compose import compose
 from normlab.config.targets import bind
 from normlab.models import MLP, ConvNet, DeepCNN, GlorotUniform, initialize
 from normlab.models.convnet import make_pooled_activation
-from normlab.models.layers import ACTIVATIONS, Block, named_normalizers
+from normlab.models.layers import ACTIVATIONS, Block, list_normalizers
 from normlab.normalizers import BatchNorm
 from normlab.randomness import generator
 
@@ -162,7 +162,7 @@ def test_the_convolutions_have_the_published_kernels() -> None:
 def test_every_layer_but_the_output_layer_is_normalized(name: str) -> None:
     network = NETWORKS[name](MNIST, 10, BatchNorm)
 
-    features = [module.num_features for _, module in named_normalizers(network) if isinstance(module, BatchNorm)]
+    features = [module.num_features for _, module in list_normalizers(network) if isinstance(module, BatchNorm)]
 
     assert features == [outputs for _, outputs in LAYERS[name][0]]
     assert [type(module) for _, module in network.named_children()][-1] is nn.Linear

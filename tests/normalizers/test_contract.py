@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import normlab
 from normlab.config.compose import compose
-from normlab.models.layers import named_normalizers
+from normlab.models.layers import list_normalizers
 from normlab.population.check import reason_not_vectorizable
 from normlab.population.stack import Stack
 from normlab.training.build import build
@@ -134,7 +134,7 @@ def test_it_is_trained_in_a_population_as_alone_or_the_reason_is_given(choice: s
 @every_choice
 def test_its_initial_values_depend_on_seed_and_name_alone(choice: str) -> None:
     deep, shallow = (
-        dict(named_normalizers(build({**settings_of(choice), "model": model}).module.network))
+        dict(list_normalizers(build({**settings_of(choice), "model": model}).module.network))
         for model in ({**settings_of(choice)["model"], "hidden": hidden} for hidden in ([5, 5], [5]))
     )
     for name, layer in shallow.items():

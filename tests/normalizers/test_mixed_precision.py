@@ -10,7 +10,7 @@ from torch import Tensor
 
 import normlab
 from normlab.config.compose import compose
-from normlab.models.layers import named_normalizers
+from normlab.models.layers import list_normalizers
 from normlab.normalizers import BatchNorm, BatchNormByFormula
 from normlab.training.build import build
 
@@ -30,7 +30,7 @@ def test_running_averages_are_those_of_the_half_precision_inputs_taken_in_double
     network = ("model=deep_cnn", "model.depth=2", f"normalizer={choice}")
     run = compose("data=digits", *network, "batch_size=16", "steps=6")
     parts = build(run.settings)
-    normalizers: dict[str, Any] = dict(named_normalizers(parts.module.network))
+    normalizers: dict[str, Any] = dict(list_normalizers(parts.module.network))
     assert len(normalizers) == 3
     passed: dict[str, list[Tensor]] = {name: [] for name in normalizers}
     for name, layer in normalizers.items():

@@ -359,7 +359,7 @@ def test_runs_are_counted_by_how_they_ended_and_only_finished_ones_make_figures(
         make_run(root, "none", 10 + seed, status=status, diverged_at=42 if status == "diverged" else None)
     (variant,) = analysed(root).variants
     assert variant.counts == {"finished": 2, "failed": 2, "diverged": 1, "interrupted": 1, "died": 1}
-    assert [run.record.seed for run in variant.finished] == [0, 1]
+    assert [run.record.seed for run in variant.complete_runs] == [0, 1]
     assert variant.results == 3
     assert variant.cells["val/accuracy"].summary is not None
     assert variant.cells["val/accuracy"].summary.n == 2

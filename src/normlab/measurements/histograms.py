@@ -6,7 +6,7 @@ from torch import Tensor
 
 from normlab.data.tasks import Metric
 from normlab.measurements.contract import State
-from normlab.models.layers import named_normalizers
+from normlab.models.layers import list_normalizers
 
 
 class Histograms:
@@ -18,7 +18,7 @@ class Histograms:
         # One group of tags, which TensorBoard sorts behind the curves.
         return {
             f"variables/{block}/{name}": values.flatten()
-            for block, normalizer in named_normalizers(state.network)
+            for block, normalizer in list_normalizers(state.network)
             for name, values in normalizer.state_dict().items()
             if isinstance(values, Tensor) and values.is_floating_point()
         }

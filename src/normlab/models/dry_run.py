@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from normlab.contracts import locate
-from normlab.models.layers import named_normalizers
+from normlab.models.layers import list_normalizers
 
 
 class ShapeError(ValueError):
@@ -31,7 +31,7 @@ def dry_run(network: nn.Module, inputs: Tensor, logits_shape: tuple[int, ...]) -
             than (2, …, K); the message names class and file.
         ValueError: lazy parameters get no shape.
     """
-    handles = [layer.register_forward_hook(_require_same_shape) for _, layer in named_normalizers(network)]
+    handles = [layer.register_forward_hook(_require_same_shape) for _, layer in list_normalizers(network)]
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             _require_shape(network, network.eval()(inputs), logits_shape, "logits (N, …, K)")

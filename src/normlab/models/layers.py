@@ -96,7 +96,7 @@ class Block(nn.Module):
         return outputs
 
 
-def named_normalizers(network: nn.Module) -> list[tuple[str, nn.Module]]:
+def list_normalizers(network: nn.Module) -> list[tuple[str, nn.Module]]:
     """Return (name, normalizer) of all blocks that normalize, from input to output."""
     return [
         (name, module.normalizer)

@@ -51,7 +51,7 @@ class Variant:
         return Counter(run.status for run in self.runs)
 
     @property
-    def finished(self) -> list[Run]:
+    def complete_runs(self) -> list[Run]:
         return [run for run in self.runs if run.status == "finished"]
 
     @property
@@ -60,7 +60,7 @@ class Variant:
         return sum(run.record.is_result for run in self.runs)
 
     @property
-    def published(self) -> Mapping[str, Any]:
+    def reference_figures(self) -> Mapping[str, Any]:
         """Published figures of its normalizer; empty if there are none."""
         for run in self.runs:
             figures = run.record.published.get(run.record.choices.get("normalizer", ""))
@@ -70,7 +70,7 @@ class Variant:
 
     def values(self, metric: str) -> dict[int, float]:
         """Return seed → final value; values that are not finite are left out."""
-        values = {run.record.seed: run.record.metrics.get(metric, math.nan) for run in self.finished}
+        values = {run.record.seed: run.record.metrics.get(metric, math.nan) for run in self.complete_runs}
         return {seed: value for seed, value in values.items() if math.isfinite(value)}
 
 

@@ -107,7 +107,7 @@ def _summarize(variants: Sequence[Variant], metrics: Sequence[str], results: Res
     notes = []
     areas = _compute_areas(results.curves[results.curves["name"].isin(metrics)])
     for variant in variants:
-        finished, total = len(variant.finished), len(variant.runs)
+        finished, total = len(variant.complete_runs), len(variant.runs)
         for metric in metrics:
             bounds = results.bounds(metric)
             cell = variant.cells[metric] = Cell(results.higher_is_better(metric), bounds)
@@ -115,7 +115,7 @@ def _summarize(variants: Sequence[Variant], metrics: Sequence[str], results: Res
             if values:
                 cell.summary = summarize(values, cell.higher_is_better, bounds)
                 cell.reproduction = _compare_with_published(variant, metric, values)
-            heights = [areas[run.id, metric] for run in variant.finished if (run.id, metric) in areas]
+            heights = [areas[run.id, metric] for run in variant.complete_runs if (run.id, metric) in areas]
             if heights:
                 cell.area = summarize(heights, cell.higher_is_better, bounds)
             if len(values) < finished:
@@ -134,7 +134,7 @@ def _summarize(variants: Sequence[Variant], metrics: Sequence[str], results: Res
 
 
 def _compare_with_published(variant: Variant, metric: str, values: list[float]) -> Reproduction | None:
-    published = variant.published.get(metric)
+    published = variant.reference_figures.get(metric)
     if not isinstance(published, int | float):
         return None
     varied = ", ".join(key for key in variant.label if key != "normalizer")
@@ -180,7 +180,7 @@ def _apply_threshold(variant: Variant, metric: str, curves: pd.DataFrame) -> Non
     variant.successes = sum(sign * value >= threshold for value in variant.values(metric).values())
     rows = curves[(curves["variant"] == variant.name) & (curves["name"] == metric)]
     by_run = {str(run): points for run, points in rows.groupby("run_id", observed=True)}
-    if variant.finished and not any(run.id in by_run for run in variant.finished):
+    if variant.complete_runs and not any(run.id in by_run for run in variant.complete_runs):
         return  # the metric is not observed
     steps, reached = [], []
     for run in variant.runs:

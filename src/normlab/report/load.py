@@ -91,7 +91,7 @@ class Results:
         return -math.inf if low is None else float(low), math.inf if high is None else float(high)
 
     @cached_property
-    def observed(self) -> pd.DataFrame:
+    def curves_over_steps(self) -> pd.DataFrame:
         """The curves without metrics that no run observed at more than one step."""
         points = self.curves.groupby(["name", "run_id"], observed=True)["step"].nunique()
         names = points[points > 1].index.get_level_values("name")

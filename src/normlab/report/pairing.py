@@ -23,8 +23,8 @@ def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mappi
             continue
         variant.against = rival.name
         notes += _describe_mixture(variant, rival)
-        ours = {run.record.seed for run in variant.finished}
-        theirs = {run.record.seed for run in rival.finished}
+        ours = {run.record.seed for run in variant.complete_runs}
+        theirs = {run.record.seed for run in rival.complete_runs}
         for metric in metrics:
             mine, other = variant.values(metric), rival.values(metric)
             shared = sorted(mine.keys() & other.keys())
@@ -42,7 +42,7 @@ def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mappi
 
 def _describe_mixture(variant: Variant, rival: Variant) -> list[str]:
     """Return a note if code, torch or kind of processor differ between the two sides of a comparison."""
-    both = [run.record for run in (*variant.finished, *rival.finished)]
+    both = [run.record for run in (*variant.complete_runs, *rival.complete_runs)]
     mixed = [key for key in MIXED if len({record.environment.get(key) for record in both}) > 1]
     digests: dict[str, set[str]] = {}
     for name, digest in (item for record in both for item in record.sources.items()):

@@ -35,7 +35,7 @@ CURVES = (
 
 def write_events(ablation: Ablation, directory: Path) -> None:
     """Write event files into the directory of a report, and one per variant below its `variants/`."""
-    runs, curves = ablation.results.details, ablation.results.observed
+    runs, curves = ablation.results.details, ablation.results.curves_over_steps
     records = [run.directory.record for run in runs if run.directory.record.exists()]  # others were moved meanwhile
     wall_time = max((record.stat().st_mtime for record in records), default=0.0)
     drawn = ablation.select_variants(MAX_VARIANTS)

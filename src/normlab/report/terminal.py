@@ -82,5 +82,5 @@ def _build_claims(ablation: Ablation) -> Table:
 
 
 def _count_seeds(variant: Variant) -> str:
-    finished, total = len(variant.finished), len(variant.runs)
+    finished, total = len(variant.complete_runs), len(variant.runs)
     return str(finished) if finished == total else f"{finished} of {total}"

@@ -131,12 +131,12 @@ class Task(submitit.helpers.Checkpointable):
         if int(os.environ.get("SLURM_RESTART_COUNT", 0)):  # queued again: it must not replace its own results
             job = replace(job, run=replace(job.run, settings={**job.run.settings, "force": False}))
         if environment.num_tasks > 1:
-            for name, value in _distributed_variables(environment).items():
+            for name, value in _get_distributed_variables(environment).items():
                 os.environ.setdefault(name, value)
         return self.work(job)
 
 
-def _distributed_variables(environment: submitit.JobEnvironment) -> dict[str, str]:
+def _get_distributed_variables(environment: submitit.JobEnvironment) -> dict[str, str]:
     """Return the variables by which the tasks of one job find each other, named as torch.distributed has them."""
     return {
         "RANK": str(environment.global_rank),

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
-from normlab.models.layers import named_normalizers
+from normlab.models.layers import list_normalizers
 from normlab.normalizers import get_statistics_batch
 from normlab.runs.identity import identify
 from normlab.runs.record import Record
@@ -168,7 +168,7 @@ def describe_outcome(record: Record) -> str:
 
 def _warn_of_partial_statistics(run: Run, network: nn.Module, record: Record) -> None:
     """Name the first normalizer that should see whole batches and cannot."""
-    normalizers = dict(named_normalizers(network))
+    normalizers = dict(list_normalizers(network))
     for block, examples in record.statistics_batch.items():
         if run.settings["sync_statistics"] and examples < run.settings["batch_size"]:
             log.warning(

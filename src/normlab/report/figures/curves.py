@@ -49,7 +49,7 @@ class Curve:
 
 def draw_curves(ablation: Ablation, selection: Selection) -> Iterator[drawing.Drawing]:
     """Draw each metric that was observed during training, final metrics first."""
-    rows = ablation.results.observed
+    rows = ablation.results.curves_over_steps
     if rows.empty:
         return
     rows = rows[rows["variant"].isin(list(selection.styles)) & (rows["value"].abs() < drawing.LARGEST)]  # drops nan

@@ -75,7 +75,7 @@ def describe_last_values(
 
 def _choose_runs(variants: Sequence[Variant]) -> Iterator[tuple[Variant, Run]]:
     """Yield a finished run of each variant, with the seed that most variants share, or the smallest of several."""
-    finished = [{run.record.seed: run for run in variant.finished} for variant in variants]
+    finished = [{run.record.seed: run for run in variant.complete_runs} for variant in variants]
     shared = Counter(seed for runs in finished for seed in runs)
     for variant, runs in zip(variants, finished, strict=True):
         if runs:

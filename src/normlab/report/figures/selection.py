@@ -75,12 +75,12 @@ def get_summary(variant: Variant, metric: str) -> Summary | None:
 
 def get_published_value(variant: Variant, metric: str) -> float:
     """Return a published final value, or nan."""
-    return _parse_number(variant.published.get(metric))
+    return _parse_number(variant.reference_figures.get(metric))
 
 
 def get_published_curve(variant: Variant, metric: str) -> NDArray[np.float64]:
     """Return the published points of a curve in ascending order: an array (points, 2) of steps and values."""
-    curves = variant.published.get("curves")
+    curves = variant.reference_figures.get("curves")
     points = curves.get(metric) if isinstance(curves, Mapping) else None
     items = points.items() if isinstance(points, Mapping) else ()
     numbers = sorted((_parse_number(step), _parse_number(value)) for step, value in items)  # keys of JSON are strings

@@ -68,7 +68,7 @@ def _build_summary(variant: Variant, cell: Cell, notes: Footnotes) -> list[Entry
     summary, total = cell.summary, len(variant.runs)
     if summary is None:
         statuses = f"No run finished: {format_statuses(variant.counts)}."
-        dash = notes.build_dash("No run of the variant has this metric." if variant.finished else statuses)
+        dash = notes.build_dash("No run of the variant has this metric." if variant.complete_runs else statuses)
         return [Entry("0", 0, f"of {total}"), *[dash] * 7]
     mark = notes.add(FEW_RUNS[summary.n]) if summary.n in FEW_RUNS else ""
     low, high = summary.interval.low, summary.interval.high
