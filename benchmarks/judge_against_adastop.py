@@ -4,7 +4,7 @@ AdaStop is a sequential permutation test of two unpaired samples, here at a leve
 Both see the same runs: two variants whose values are independent, with a deviation of 1/√2, so that their difference
 has one of 1. AdaStop says whether the means are equal; the judge says whether the difference is above 0.
 
-Command: .venv/peers/bin/python benchmarks/judge_against_adastop.py (about 3 minutes on two cores)
+Command: .venv/peers/bin/python benchmarks/judge_against_adastop.py (about 2 minutes on two cores)
 """
 
 import argparse
@@ -21,7 +21,7 @@ Values = NDArray[np.float64]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=500, help="comparisons of each kind (default: 500)")
+    parser.add_argument("--count", type=int, default=200, help="comparisons of each kind (default: 200)")
     count = parser.parse_args().count
     print_machine("numpy", "scipy", "adastop")
     random = np.random.default_rng(0)
