@@ -26,6 +26,7 @@ bench: .venv/installed .venv/peers/installed
 	$(RUN)/python benchmarks/choices.py
 	$(RUN)/python benchmarks/cost_curves.py
 	$(RUN)/python benchmarks/judge.py
+	$(RUN)/python benchmarks/looks.py
 	$(RUN)/python benchmarks/paper.py
 	$(RUN)/python benchmarks/population.py
 	$(RUN)/python benchmarks/report.py

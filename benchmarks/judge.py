@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from paired import print_machine
 from scipy import stats
 
-from normlab.report.judge import FIRST_LOOK, LAST_LOOK, LEVEL, SHARE_OF_FIRST_LOOK, SHARE_OF_LATER_LOOK
+from normlab.report.claims import FIRST_LOOK, LAST_LOOK
+from normlab.report.judge import LEVEL, SHARE_OF_FIRST_LOOK, SHARE_OF_LATER_LOOK
 
 Values = NDArray[np.floating[Any]]
 Draw = Callable[[np.random.Generator, int], Values]

@@ -14,7 +14,8 @@ from adastop import MultipleAgentsComparator
 from numpy.typing import NDArray
 from paired import print_machine
 
-from normlab.report.judge import FIRST_LOOK, LAST_LOOK, judge
+from normlab.report.claims import FIRST_LOOK, LAST_LOOK
+from normlab.report.judge import judge
 
 Values = NDArray[np.float64]
 

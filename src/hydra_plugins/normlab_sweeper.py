@@ -35,11 +35,25 @@ class AblationSweeper(BasicSweeper):
         max_batch_size: jobs that are launched at a time; null for all.
         report: build the report at the end.
         params: the experiment's sweep, from key to override.
+        until: "decided" to add seeds to the variants of undecided claims until there are none.
+        first_seeds: number of seeds at the first look at the claims.
+        max_seeds: largest number of seeds of a variant.
     """
 
-    def __init__(self, max_batch_size: int | None, report: bool, params: dict[str, str] | None) -> None:
+    def __init__(
+        self,
+        max_batch_size: int | None,
+        report: bool,
+        params: dict[str, str] | None,
+        until: str | None = None,
+        first_seeds: int = 6,
+        max_seeds: int = 20,
+    ) -> None:
         super().__init__(max_batch_size, params)
         self.report = report
+        self.until = until
+        self.first_seeds = first_seeds
+        self.max_seeds = max_seeds
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from normlab.config.checks import require_between
@@ -48,9 +62,15 @@ class AblationSweeper(BasicSweeper):
         for key in ("max_batch_size", "n_trials", "at_once"):
             if getattr(self, key, None) is not None:
                 require_between(f"hydra.sweeper.{key}", getattr(self, key), 1)
+        if self.until is not None:
+            from normlab.sweeps.until_decided import check_settings
+
+            check_settings(self.until, self.first_seeds, self.max_seeds)
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.planner = Planner(hydra_context.config_loader, config)  # type: ignore[arg-type]  # Hydra has one loader
         self.jobs: dict[tuple[str, ...], Job] = {}
+        self.tried: set[str] = set()
+        """Variants, which are tried once for all seeds."""
 
     def sweep(self, arguments: list[str]) -> None:
         """Check all jobs, launch those whose runs are missing, report.
@@ -61,9 +81,33 @@ class AblationSweeper(BasicSweeper):
             SystemExit: after Ctrl-C or SIGTERM.
         """
         with self.set_environment():
-            batches = [self.plan(batch) for batch in self.split_arguments(self.parse(arguments), self.max_batch_size)]
+            overrides = self.parse(arguments)
+            if self.until is not None:
+                self.sweep_until_decided(overrides)
+                return
+            batches = [self.plan(batch) for batch in self.split_arguments(overrides, self.max_batch_size)]
             self.check_claims([*chain(*batches)])
             self.finish([*chain(*batches)], self.run_missing(batches))
+
+    def sweep_until_decided(self, overrides: list[Override]) -> None:
+        """Run the first seeds of all variants, and further ones while claims are undecided. Raises as `sweep` does."""
+        from normlab.sweeps.until_decided import UntilDecided, group_variants, order_seeds, require_claims
+
+        seeds = self.parse_overrides([order_seeds(overrides, self.max_seeds)])
+        runs = [*chain(*map(self.plan, self.split_arguments([*overrides, *seeds], None)))]
+        require_claims(runs[0].settings)
+        self.check_claims(runs)
+        looks = UntilDecided(group_variants(runs), self.first_seeds)
+        stopped: SystemExit | None = None
+        done = 0
+        while stopped is None and (new := looks.runs[done:]):
+            size = self.max_batch_size or len(new)
+            stopped = self.run_missing([new[start : start + size] for start in range(0, len(new), size)])
+            done += len(new)
+            if stopped is None:
+                looks.add_seeds()
+        looks.note_budget()
+        self.finish(looks.runs, stopped)
 
     def set_environment(self) -> AbstractContextManager[None]:
         """Set the environment variables of the jobs (`hydra.job.env_set`), on which their configs and data may hang."""
@@ -121,11 +165,13 @@ class AblationSweeper(BasicSweeper):
         from normlab.errors import ConfigurationError
         from normlab.processes.stopping import StopRequest
         from normlab.sweeps.claims import note
-        from normlab.sweeps.plan import check
+        from normlab.sweeps.plan import check, index_variants
         from normlab.sweeps.progress import show_progress
 
         missing = [[run for run in batch if run.is_missing] for batch in batches]
-        check([*chain(*missing)])
+        untried = {name: run for name, run in index_variants(chain(*missing)).items() if name not in self.tried}
+        check([*untried.values()])
+        self.tried |= untried.keys()
         note([*chain(*batches)])
         try:
             with show_progress([*chain(*batches)], [*chain(*missing)]), StopRequest().listen() as stop:

@@ -34,6 +34,8 @@ DIGITS = "data=digits"
         (["experiment=mlp", "optimizer.lr=interval(0.1,1)"], "is for a search: add hydra/sweeper=optuna"),
         (["experiment=mlp", "hydra.launcher.workers=-1"], "hydra.launcher.workers=-1 is out of range"),
         (["experiment=mlp", "hydra.sweeper.max_batch_size=0"], "hydra.sweeper.max_batch_size=0 is out of range"),
+        (["hydra.mode=MULTIRUN", "hydra.sweeper.until=decided"], "there are none: choose an experiment with claims"),
+        (["experiment=mlp", "report.tune=optimizer.lr"], "report.tune=optimizer.lr is no key that this experiment"),
         (["experiment=mlp", "steps=many"], "Value 'many' of type 'str' could not be converted to Integer"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

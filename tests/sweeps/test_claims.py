@@ -42,6 +42,16 @@ def test_a_part_of_the_experiment_may_be_run_without_the_variants_of_its_claims(
             check_claims([plan(**claim)], {})
 
 
+def test_a_factor_that_is_tuned_varies_in_the_experiment_and_is_chosen_apart_from_what_is_reported() -> None:
+    run = plan("report.tune=batch_size", "evaluate.splits=[val,test]", of="batch", above=0.5)
+    check_claims([run], SWEEP)
+    with pytest.raises(ConfigurationError, match=r"report\.tune=batch_size is no key that this experiment varies"):
+        check_claims([run], {"normalizer": ["none", "batch"]})
+    one_split = plan("report.tune=batch_size", "evaluate.splits=[val]", of="batch", above=0.5)
+    with pytest.raises(ConfigurationError, match=r"set evaluate\.splits=\[val,test\]"):
+        check_claims([one_split], SWEEP)
+
+
 def test_a_metric_that_no_run_could_have_is_a_mistake() -> None:
     final, declared = ["val/accuracy", "norm"], ["val/accuracy", "val/loss", "norm"]
     for metric in ("val/acuracy", "f1"):

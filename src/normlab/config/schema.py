@@ -28,6 +28,7 @@ class Report:
     baseline: str | None = None  # variant to compare with: a normalizer or KEY=VALUE; null: none
     metric: str | None = None  # final metric to compare; null: val/accuracy
     figures: list[str] = field(default_factory=list)  # further figures: dotted names of functions, as in `FIGURES`
+    tune: str | None = None  # factor, such as optimizer.lr, at whose best value each variant is compared
     threshold: float | None = None  # value of the metric from which a run counts as a success
 
 

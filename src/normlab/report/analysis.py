@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from normlab.report.ablation import Ablation, Cell, Variant
-from normlab.report.claims import MAIN_METRIC
 from normlab.report.formatting import format_statuses
 from normlab.report.headline import summarize_outcome
 from normlab.report.load import Results, Run, get_report_settings
@@ -19,8 +18,10 @@ from normlab.report.statistics import (
     measure_reach,
     summarize,
 )
+from normlab.report.tuning import get_main_metric, tune
 from normlab.report.variants import Label, choose_baseline, format_label, sort_labels
 from normlab.report.verdicts import judge_claims
+from normlab.runs.claims import read_budget
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,18 @@ class Options:
     baseline: str | None = None
     metric: str | None = None
     threshold: float | None = None
+    tune: str | None = None
 
 
 def analyse(results: Results, options: Options | None = None) -> Ablation:
     """Summarize every metric of every variant, and compare it with the baseline.
 
     Raises:
-        ValueError: the options name a baseline or a metric that the runs do not have.
+        ValueError: the options name a baseline, a metric or a factor that the runs do not have.
     """
     options = options or Options()
+    spared = _describe_budget(results)
+    results, tuning = tune(results, options.tune)
     settings = get_report_settings(results.details)
     grouped: dict[str, list[Run]] = {}
     for run in results.details:
@@ -51,8 +55,9 @@ def analyse(results: Results, options: Options | None = None) -> Ablation:
         Variant(name, runs[0].label, runs, is_baseline=baseline.items() <= runs[0].label.items())
         for name, runs in sorted(grouped.items(), key=lambda item: order.index(item[1][0].label))
     ]
-    metrics = _sort_metrics(results.details, options.metric, settings.get("metric"))
-    metric = metrics[0] if metrics else options.metric or MAIN_METRIC
+    default_metric = get_main_metric(results, results.details)
+    metrics = _sort_metrics(results.details, options.metric, default_metric)
+    metric = metrics[0] if metrics else options.metric or default_metric
     notes += _summarize(variants, metrics, results)
     notes += compare(variants, metrics, baseline)
     for variant in variants:
@@ -73,8 +78,22 @@ def analyse(results: Results, options: Options | None = None) -> Ablation:
         claims=claims,
         source=str(settings.get("source") or ""),
         headline=summarize_outcome(claims, variants, metric),
-        notes=[*results.problems, *problems, *notes],
+        notes=[*results.problems, *problems, *tuning, *spared, *notes],
     )
+
+
+def _describe_budget(results: Results) -> list[str]:
+    """Return notes on the runs that were spared since seeds were added only until claims were decided."""
+    notes = []
+    ids = {run.id for run in results.details}
+    for directory in dict.fromkeys(run.directory.experiment for run in results.details):
+        budget = read_budget(directory)
+        if spared := len(budget - ids):
+            notes.append(
+                f"Seeds were added only to the variants of undecided claims, so variants differ in their number of"
+                f" seeds: {len(budget) - spared} of the {len(budget)} runs of the budget were made, {spared} spared."
+            )
+    return notes
 
 
 def _choose_baseline(option: str | None, default: str | None, labels: list[Label]) -> tuple[dict[str, str], list[str]]:
@@ -92,7 +111,7 @@ def _choose_baseline(option: str | None, default: str | None, labels: list[Label
     return baseline, []
 
 
-def _sort_metrics(runs: Sequence[Run], option: str | None, default: str | None) -> list[str]:
+def _sort_metrics(runs: Sequence[Run], option: str | None, default: str) -> list[str]:
     """Return all final metrics: the main one, accuracies, others."""
     names = list(dict.fromkeys(name for run in runs for name in run.record.metrics))
     if option is not None and names and option not in names:

@@ -24,7 +24,7 @@ def build(directories: Sequence[Path], options: Options | None = None) -> tuple[
 
     Raises:
         FileNotFoundError: a directory does not exist.
-        ValueError: the options name a baseline or a metric that the runs do not have.
+        ValueError: the options name a baseline, a metric or a factor that the runs do not have.
         OSError: the report cannot be written.
     """
     ablation = analyse(load(*directories), options)

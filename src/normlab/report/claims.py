@@ -12,6 +12,8 @@ Selector = dict[str, str]
 
 MAIN_METRIC = "val/accuracy"
 """The metric of claims and reports that name none."""
+FIRST_LOOK, LAST_LOOK = 6, 20
+"""Numbers of seeds between which they are judged: fewer that agree prove nothing if a run either trains or does not."""
 KEYS = ("says", "metric", "at", "until", "rate", "of", "where", "over", "like", "than_where", "along", "per")
 REGION = ("by", "within", "above", "below", "equals")
 PER = {"unit": 1.0, "doubling": 2.0, "decade": 10.0}

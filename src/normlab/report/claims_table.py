@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from normlab.report.claims import FIRST_LOOK, LAST_LOOK
 from normlab.report.formatting import NOTHING, format_interval, format_number
-from normlab.report.judge import FIRST_LOOK, LAST_LOOK, LEVEL
+from normlab.report.judge import LEVEL
 from normlab.report.verdicts import JudgedClaim, Verdict
 
 HEADINGS = ("variant", "metric", "estimate", "interval", "claimed", "seeds", "verdict")
@@ -74,8 +75,10 @@ def _format_cells(judged: JudgedClaim, verdict: Verdict) -> tuple[str, ...]:
 
 def _describe_outcome(verdict: Verdict) -> str:
     found = verdict.judgement
-    if found.outcome != "undecided":
+    if found.outcome != "undecided" or verdict.obstacle:
         return found.outcome
+    if found.n >= LAST_LOOK:
+        return f"undecided after {LAST_LOOK} seeds"
     if found.seeds_needed is None:
         return f"undecided: probably too close for {LAST_LOOK} seeds"
     return f"undecided: about {found.seeds_needed} more seed{'s' * (found.seeds_needed != 1)} per side"

@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from normlab.report.claims import FIRST_LOOK, LAST_LOOK
+
 LEVEL = 0.05
 """Probability of a false verdict on any claim of an experiment, whenever the number of seeds was chosen."""
-FIRST_LOOK, LAST_LOOK = 6, 20
-"""Numbers of seeds between which it decides: fewer that agree prove nothing if a run either trains or does not."""
 SHARE_OF_FIRST_LOOK, SHARE_OF_LATER_LOOK = 0.3, 0.12
 """Shares of the level. They add up to more than 1 because the looks share most of their seeds."""
 

@@ -3,8 +3,8 @@
 import csv
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,10 @@ class Results:
     """A row per observation: `run_id`, `variant`, `seed`, `step`, `name` (of the metric), `value`."""
     problems: tuple[str, ...]
     """Files that could not be read, and why, a line each."""
+    is_tuned: bool = False
+    """Whether the runs are those at the best value of a factor, chosen for each variant."""
+    at_edge: Mapping[str, str] = field(default_factory=dict)
+    """Variant → why a value beyond those tried may be better."""
     restore: Callable[[Path], Any] | None = None
     """Function from a run directory to the trained network, set by `normlab.load`: the report does not import torch."""
 
@@ -79,6 +83,12 @@ class Results:
     def metrics_info(self) -> dict[str, dict[str, Any]]:
         """Direction and bounds of each metric, as the records of the runs say."""
         return {name: info for run in self.details for name, info in run.record.metrics_info.items()}
+
+    def select(self, run_ids: Collection[str]) -> "Results":
+        """Return the results of some runs alone, with the labels that they have among all."""
+        chosen = tuple(run for run in self.details if run.id in run_ids)
+        curves = self.curves[self.curves["run_id"].isin(list(run_ids))]
+        return replace(self, details=chosen, runs=self.runs[self.runs.index.isin(list(run_ids))], curves=curves)
 
     def higher_is_better(self, metric: str) -> bool:
         """Whether larger values of a metric are better."""
@@ -120,7 +130,9 @@ def load(*directories: str | Path, restore: Callable[[Path], Any] | None = None)
         for (directory, record, config), label in zip(contents, labels, strict=True)
     ]
     runs.sort(key=lambda run: (run.variant, run.record.seed, run.id))
-    return Results(places, tuple(runs), _tabulate(runs), _collect_curves(runs, problems), tuple(problems), restore)
+    return Results(
+        places, tuple(runs), _tabulate(runs), _collect_curves(runs, problems), tuple(problems), restore=restore
+    )
 
 
 def get_report_settings(runs: Sequence[Run]) -> Mapping[str, Any]:

@@ -112,9 +112,14 @@ def cross_tabulate(ablation: Ablation) -> pd.DataFrame | None:
     if len(ablation.factors) != 2 or not ablation.metrics:
         return None
     first, second = ablation.factors
-    cells = {
-        (variant.label[first], variant.label[second]): format_mean(variant.cells[ablation.metric].summary)
+    summaries = {
+        (variant.label[first], variant.label[second]): variant.cells[ablation.metric].summary
         for variant in ablation.variants
+    }
+    differ = len({summary.n for summary in summaries.values() if summary}) > 1
+    cells = {
+        place: format_mean(summary) + (f" (n = {summary.n})" if summary and differ else "")
+        for place, summary in summaries.items()
     }
     rows, columns = (list(dict.fromkeys(place[axis] for place in cells)) for axis in (0, 1))
     frame = pd.DataFrame([[cells.get((row, column), NOTHING) for column in columns] for row in rows], rows, columns)

@@ -2,18 +2,19 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from normlab.report.claims import MAIN_METRIC, PER, Claim, Selector, parse_claims
-from normlab.report.judge import FIRST_LOOK, LAST_LOOK, Judgement, Outcome, judge
-from normlab.report.load import Results, Run, get_report_settings
+from normlab.report.claims import FIRST_LOOK, LAST_LOOK, PER, Claim, Selector, parse_claims
+from normlab.report.judge import Judgement, Outcome, judge
+from normlab.report.load import Results, Run
 from normlab.report.reading import Case, Reading
 from normlab.report.statistics import UNBOUNDED
-from normlab.report.variants import format_label
+from normlab.report.tuning import get_main_metric
+from normlab.report.variants import Label, format_label
 from normlab.runs.claims import NotedClaim, read_claims
 
 Numbers = dict[int, float]
@@ -30,6 +31,10 @@ class Verdict:
     wins: int = 0
     """Seeds whose own number lies in the claimed region."""
     notes: tuple[str, ...] = ()
+    compared: tuple[Label, ...] = ()
+    """The variants that it rests on."""
+    obstacle: str = ""
+    """Reason for which no further seeds can decide it; empty if they may."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def judge_claims(results: Results) -> tuple[list[JudgedClaim], list[str]]:
             try:
                 claims = parse_claims({name: note.claim})
                 for claim in claims:
-                    metric = claim.metric or get_report_settings(runs).get("metric") or MAIN_METRIC
+                    metric = claim.metric or get_main_metric(results, runs)
                     verdicts = judge_claim(claim, cases, metric, results, len(noted))
                     judged.append(JudgedClaim(runs[0].record.experiment, claim, tuple(verdicts), note))
             except ValueError as mistake:
@@ -130,11 +135,18 @@ def _judge_group(claim: Claim, group: Sequence[Case], cases: Sequence[Case], rea
     notes = _describe_seeds([*values.values()], by_seed)
     runs = [(seed, run) for found in involved for case in found for seed, run in case.runs.items()]
     diverged = {seed for seed, run in runs if run.status == "diverged"} & set().union(*(case.runs for case in group))
+    obstacle = "; ".join(f"{name}: {why}" for name in values if (why := reading.results.at_edge.get(name)))
+    if obstacle:
+        notes.append(f"undecided: {obstacle}")
     if diverged:
-        judged, note = _allow_for_divergence(claim, judged, diverged, by_seed, reading)
+        why, note = _describe_divergence(claim, diverged, by_seed, reading)
+        obstacle = obstacle or why
         notes.append(note)
+    if obstacle:
+        judged = replace(judged, outcome="undecided", seeds_needed=None)
     wins = sum(claim.region[0] <= value <= claim.region[1] for value in [*by_seed.values()][:LAST_LOOK])
-    return Verdict(name, reading.metric, judged, wins, tuple(notes))
+    compared = tuple(dict(case.factors) for found in involved for case in found)
+    return Verdict(name, reading.metric, judged, wins, tuple(notes), compared, obstacle)
 
 
 def _find_involved(claim: Claim, case: Case, cases: Sequence[Case]) -> list[Case]:
@@ -206,24 +218,21 @@ def _describe_seeds(sides: Sequence[Numbers], values: Numbers) -> list[str]:
     return notes
 
 
-def _allow_for_divergence(
-    claim: Claim, judged: Judgement, diverged: set[int], values: Numbers, reading: Reading
-) -> tuple[Judgement, str]:
-    """Return the judgement of runs of which some diverged, and a note."""
+def _describe_divergence(claim: Claim, diverged: set[int], values: Numbers, reading: Reading) -> tuple[str, str]:
+    """Return why diverged runs leave a claim undecided, if they do, and a note."""
     seeds = ", ".join(map(str, sorted(diverged)))
     if claim.until is not None or claim.rate is not None:
-        return judged, f"diverged runs (seeds {seeds}) count as not passing after they diverged"
-    why = ""
-    if reading.info.get("guess") is None:
-        why = f"{reading.metric} has no value for diverged runs"
-    elif claim.comparison == "like":
-        why = "diverged runs are like no others"
+        return "", f"diverged runs (seeds {seeds}) count as not passing after they diverged"
     finished = [value for seed, value in values.items() if seed not in diverged]
     rest = f"; the mean of the other {len(finished)} seeds is {np.mean(finished):.4g}" if finished else ""
-    if why:
-        undecided = Judgement(judged.estimate, judged.low, judged.high, "undecided", judged.n)
-        return undecided, f"undecided: seeds {seeds} diverged, and {why}{rest}"
-    return judged, f"diverged runs (seeds {seeds}) count as guessing, {reading.info['guess']:.4g}{rest}"
+    obstacle = ""
+    if reading.info.get("guess") is None:
+        obstacle = f"seeds {seeds} diverged, and {reading.metric} has no value for diverged runs"
+    elif claim.comparison == "like":
+        obstacle = f"seeds {seeds} diverged, and diverged runs are like no others"
+    if obstacle:
+        return obstacle, f"undecided: {obstacle}{rest}"
+    return "", f"diverged runs (seeds {seeds}) count as guessing, {reading.info['guess']:.4g}{rest}"
 
 
 def _miss(variant: str, metric: str, why: str) -> Verdict:

@@ -1,8 +1,8 @@
-"""The claims of an experiment on disk: each with the day on which it was made, and how many runs had ended before."""
+"""The claims of an experiment on disk, each with its day, and the runs that might have been needed to decide them."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -12,6 +12,7 @@ from normlab.runs.directory import find_runs
 from normlab.runs.record import write_atomically
 
 FILE = "claims.json"
+BUDGET = "budget.json"
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,22 @@ def read_claims(directory: Path) -> dict[str, NotedClaim]:
         return {name: NotedClaim(**claim) for name, claim in content.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
+
+
+def note_budget(directory: Path, run_ids: Collection[str]) -> None:
+    """Note the runs of a sweep that adds seeds until claims are decided, as they would be with most seeds.
+
+    Raises OSError.
+    """
+    write_atomically(directory / BUDGET, json.dumps(sorted(run_ids), indent=2) + "\n")
+
+
+def read_budget(directory: Path) -> frozenset[str]:
+    """Return the ids of these runs; none if the file is missing or damaged."""
+    try:
+        return frozenset(json.loads((directory / BUDGET).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return frozenset()
 
 
 def _count_results(directory: Path) -> int:

@@ -14,6 +14,8 @@ from normlab.runs.run import Run, explain_unwritable
 def check_claims(runs: Sequence[Run], sweep: Mapping[str, Sequence[str]]) -> None:
     """Check the grammar of claims, and that a full sweep of the experiment makes the variants that they name.
 
+    Check also that it varies the factor by which variants are tuned, if there is one.
+
     Args:
         runs: the runs at hand, maybe a part of the experiment.
         sweep: key → values that the experiment's own file sweeps over.
@@ -21,13 +23,15 @@ def check_claims(runs: Sequence[Run], sweep: Mapping[str, Sequence[str]]) -> Non
     Raises:
         ConfigurationError: naming claim and key.
     """
-    claims = _parse(runs[0].settings)
-    if not claims:
+    claims, tuned = _parse(runs[0].settings), runs[0].settings["report"]["tune"]
+    if not claims and not tuned:
         return
     values: dict[str, set[str]] = {key: set(each) for key, each in sweep.items()}
     for run in runs:
         for key, value in {**describe_settings(run.settings), **run.choices}.items():
             values.setdefault(key, set()).add(value)
+    if tuned:
+        _check_tuning(tuned, runs[0].settings["evaluate"]["splits"], values)
     for claim in claims:
         places = {"where": claim.where, claim.comparison: claim.rival, "than_where": claim.than_where}
         named = [("of", selector) for selector in claim.of] + [(key, each) for key, each in places.items() if each]
@@ -66,6 +70,16 @@ def note(runs: Sequence[Run]) -> None:
     for run in {run.experiment_directory: run for run in runs}.values():
         with explain_unwritable(run.experiment_directory):
             note_claims(run.experiment_directory, run.settings["claims"])
+
+
+def _check_tuning(factor: str, splits: Sequence[str], values: Mapping[str, set[str]]) -> None:
+    if len(values.get(factor, ())) < 2:
+        raise ConfigurationError(f"report.tune={factor} is no key that this experiment varies: sweep over it, or null")
+    if not {"val", "test"} <= set(splits):
+        raise ConfigurationError(
+            f"report.tune={factor} chooses by the validation split and reports the test split: set"
+            " evaluate.splits=[val,test]"
+        )
 
 
 def _parse(settings: Mapping[str, Any]) -> list[Claim]:

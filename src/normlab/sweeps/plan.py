@@ -5,7 +5,7 @@ import logging
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from normlab.errors import ConfigurationError
@@ -50,14 +50,18 @@ def check(runs: Sequence[Run]) -> None:
 
 def list_variants(runs: Sequence[Run]) -> list[Variant]:
     """List what to try, one data set after another."""
-    by_id = {run_id({**identify(run.settings), "seed": 0}, run.choices): run for run in runs}
     variants, tried = [], set()
-    for run in sorted(by_id.values(), key=lambda run: _select(run.settings, *DATA)):
+    for run in sorted(index_variants(runs).values(), key=lambda run: _select(run.settings, *DATA)):
         trial = _select(run.settings, *DATA, *NETWORK)
         name = f"{run.choices['model']} with {run.choices['normalizer']}"
         variants.append(Variant(name, run.settings, is_new=trial not in tried))
         tried.add(trial)
     return variants
+
+
+def index_variants(runs: Iterable[Run]) -> dict[str, Run]:
+    """Return a run of each variant, by the id that it would have with the seed 0."""
+    return {run_id({**identify(run.settings), "seed": 0}, run.choices): run for run in runs}
 
 
 def try_variant(variant: Variant) -> str | None:

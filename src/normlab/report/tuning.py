@@ -1,0 +1,131 @@
+"""Tuned comparisons: every variant at its own best value of a factor, such as the learning rate."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from normlab.report.claims import MAIN_METRIC
+from normlab.report.load import Results, Run, get_report_settings
+from normlab.report.variants import Label, format_label, parse_number
+
+Grid = Mapping[str, Mapping[int, Run]]
+"""Value of the tuned factor → seed → run."""
+
+
+def tune(results: Results, factor: str | None = None) -> tuple[Results, list[str]]:
+    """Keep, for each variant and seed, the run at the value of a factor that is best over the variant's other seeds.
+
+    The factor is chosen by a validation metric, and a run has no part in the choice of its own value. So neither the
+    validation nor the test metric of the runs that are kept is the best of several.
+
+    Args:
+        results: of all values of the factor.
+        factor: a config group or key; None for `report.tune` of the experiment, and all runs if that is not set.
+
+    Returns:
+        The results of the runs that are kept, whose variants are no longer told apart by the factor, and notes.
+
+    Raises:
+        ValueError: the factor that was given does not vary, or nothing chooses its value. If it is that of the
+            experiment, a note says so, and all runs are kept.
+    """
+    settings = get_report_settings(results.details)
+    chosen = factor or settings.get("tune")
+    if not chosen or not results.details:
+        return results, []
+    try:
+        return _tune(results, str(chosen), f"val/{str(settings.get('metric') or MAIN_METRIC).rpartition('/')[2]}")
+    except ValueError as mistake:
+        if factor is not None:
+            raise
+        return results, [f"Variants are not tuned: {mistake}."]
+
+
+def get_main_metric(results: Results, runs: Sequence[Run]) -> str:
+    """Return the metric of claims and tables that name none; that of the test split if variants are tuned."""
+    metric = str(get_report_settings(runs).get("metric") or MAIN_METRIC)
+    return f"test/{metric.rpartition('/')[2]}" if results.is_tuned else metric
+
+
+def _tune(results: Results, factor: str, metric: str) -> tuple[Results, list[str]]:
+    variants: dict[str, dict[str, dict[int, Run]]] = {}
+    labels: dict[str, Label] = {}
+    for run in results.details:
+        if factor not in run.label:
+            known = ", ".join(run.label) or "none"
+            raise ValueError(f"report.tune={factor} is no factor in which these runs differ: those are {known}")
+        label = {key: value for key, value in run.label.items() if key != factor}
+        name = format_label(label) or run.id.rsplit("-seed", 1)[0]
+        labels[name] = label
+        variants.setdefault(name, {}).setdefault(run.label[factor], {})[run.record.seed] = run
+    if not any(metric in run.record.metrics for run in results.details):
+        raise ValueError(f"report.tune={factor} chooses by {metric}, which no run evaluates")
+    values = _sort_values(set.intersection(*(set(grid) for grid in variants.values())))
+    every = {value for grid in variants.values() for value in grid}
+    notes = [
+        f"Every variant is compared at its best {factor} among {', '.join(values)}, chosen for each seed by {metric}"
+        " of the other seeds."
+    ]
+    if missing := every - set(values):
+        notes.append(f"Not all variants have {factor}={', '.join(_sort_values(missing))}: left out.")
+    kept: list[Run] = []
+    at_edge: dict[str, str] = {}
+    for name, grid in variants.items():
+        choice = _choose({value: grid[value] for value in values}, results, metric)
+        runs = [grid[value][seed] for seed, value in choice.items()]
+        kept += [replace(run, label=labels[name], variant=name) for run in runs]
+        counts = Counter(choice.values())
+        notes.append(f"{name}: {factor} is " + ", ".join(f"{value} in {n}" for value, n in counts.items()) + " seeds.")
+        if edges := [value for value in (values[0], values[-1]) if counts[value] and parse_number(value) is not None]:
+            at_edge[name] = f"{factor}={', '.join(edges)} lies at the edge of the values tried"
+    if not kept:
+        raise ValueError(f"report.tune={factor} needs two seeds whose runs have ended at all of its values")
+    return _select(results, kept, at_edge), notes
+
+
+def _sort_values(values: set[str]) -> list[str]:
+    return sorted(values, key=lambda value: (parse_number(value) is None, parse_number(value) or 0.0, value))
+
+
+def _choose(grid: Grid, results: Results, metric: str) -> dict[int, str]:
+    """Return seed → value with the best mean over the other seeds; of equal ones, the one nearest to the middle.
+
+    Only seeds with a result at all values count; if there is only one, nothing is chosen.
+    """
+    values = list(grid)
+    scores = {
+        value: {seed: _score(run, results, metric) for seed, run in runs.items() if run.record.is_result}
+        for value, runs in grid.items()
+    }
+    seeds = sorted(set.intersection(*(set(each) for each in scores.values())))
+    if len(seeds) < 2:
+        return {}
+    table = np.array([[scores[value][seed] for seed in seeds] for value in values])
+    middle = (len(values) - 1) / 2
+    choice = {}
+    for place, seed in enumerate(seeds):
+        means = np.delete(table, place, axis=1).mean(axis=1)
+        choice[seed] = values[max(range(len(values)), key=lambda row: (means[row], -abs(row - middle)))]
+    return choice
+
+
+def _score(run: Run, results: Results, metric: str) -> float:
+    """Return a value of which larger ones are better; a diverged run guesses, or is worst if it has no such value."""
+    value = run.record.metrics.get(metric)
+    if run.status == "diverged":
+        value = results.metrics_info.get(metric, {}).get("guess")
+    if value is None or not math.isfinite(value):
+        return -math.inf
+    return float(value if results.higher_is_better(metric) else -value)
+
+
+def _select(results: Results, kept: Sequence[Run], at_edge: Mapping[str, str]) -> Results:
+    names = {run.id: run.variant for run in kept}
+    part = results.select(names)
+    runs = part.runs.assign(variant=part.runs.index.map(names))
+    curves = part.curves.assign(variant=part.curves["run_id"].astype(str).map(names).astype("category"))
+    details = tuple(sorted(kept, key=lambda run: (run.variant, run.record.seed)))
+    return replace(part, details=details, runs=runs, curves=curves, at_edge=at_edge, is_tuned=True)
