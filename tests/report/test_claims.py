@@ -169,6 +169,14 @@ def test_a_slope_along_a_factor_that_does_not_vary_is_not_run_and_one_along_word
     assert judge_claims(load(root)) == ([], ["claims.it.along=normalizer has the value batch, which is no number"])
 
 
+def test_a_slope_per_doubling_of_zero_is_a_mistake(tmp_path: Path) -> None:
+    for seed, depth in ((0, 0), (0, 2)):
+        make_run(tmp_path / "e", "batch", seed, config={"depth": depth})
+    note_claims(tmp_path / "e", {"it": {**SAYS, "along": "depth", "per": "doubling", "above": 0}})
+    mistake = "claims.it.along=depth has the value 0, which has no logarithm: leave out per=doubling"
+    assert judge_claims(load(tmp_path / "e")) == ([], [mistake])
+
+
 def test_a_slope_of_improvements_is_along_the_variants_of_both_sides(tmp_path: Path) -> None:
     make_grid(tmp_path / "grid")
     (verdict,) = judge(tmp_path / "grid", of="batch", over="none", along="batch_size", below=-0.01).verdicts
@@ -260,7 +268,8 @@ def test_a_metric_without_direction_is_no_mistake_in_a_claim_that_needs_none(tmp
 
 def test_the_level_is_shared_among_the_claims_of_the_experiment(root: Path) -> None:
     alone = judge(root, of="batch", above=0.5).verdicts[0].judgement
-    note_claims(root, {name: {**SAYS, "of": "batch", "above": 0.5} for name in "abcd"})
+    claims: dict[str, Any] = {name: {**SAYS, "of": "batch", "above": 0.5} for name in "abcd"}
+    note_claims(root, {**claims, "e": None})
     shared = judge_claims(load(root))[0][0].verdicts[0].judgement
     assert shared.high - shared.low > alone.high - alone.low
 

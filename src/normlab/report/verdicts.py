@@ -14,7 +14,7 @@ from normlab.report.load import Results, Run
 from normlab.report.reading import Case, Reading
 from normlab.report.statistics import UNBOUNDED
 from normlab.report.tuning import get_main_metric
-from normlab.report.variants import Label, format_label
+from normlab.report.variants import Label, format_label, parse_number
 from normlab.runs.claims import NotedClaim, read_claims
 
 Numbers = dict[int, float]
@@ -195,12 +195,10 @@ def _group(cases: Sequence[Case], claim: Claim, factor: str) -> list[list[Case]]
     for case in cases:
         if factor not in case.factors:
             return []
-        try:
-            float(case.factors[factor])
-        except ValueError:
-            raise ValueError(
-                f"claims.{claim.name}.along={factor} has the value {case.factors[factor]}, which is no number"
-            ) from None
+        value = parse_number(case.factors[factor])
+        if value is None or (claim.per != "unit" and value <= 0):
+            why = "is no number" if value is None else f"has no logarithm: leave out per={claim.per}"
+            raise ValueError(f"claims.{claim.name}.along={factor} has the value {case.factors[factor]}, which {why}")
         rest = tuple(item for item in case.factors.items() if item[0] != factor)
         groups.setdefault(rest, []).append(case)
     return [group for group in groups.values() if len(group) > 1]

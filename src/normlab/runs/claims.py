@@ -38,6 +38,8 @@ def note_claims(directory: Path, claims: Mapping[str, Any]) -> None:
     noted: dict[str, NotedClaim] = {}
     count = -1
     for name, claim in claims.items():
+        if claim is None:  # left out on the command line
+            continue
         digest = hashlib.sha256(json.dumps(claim, sort_keys=True).encode()).hexdigest()[:8]
         if name in before and before[name].hash == digest:
             noted[name] = before[name]
