@@ -69,6 +69,9 @@ def test_the_order_of_keys_does_not_matter() -> None:
 
 def test_runs_lie_below_their_experiment_or_below_single() -> None:
     assert compose("data=digits").directory.path.parts[:3] == ("outputs", "single", "runs")
+    named = compose("data=digits", "name=widths")
+    assert named.directory.path.parts[:3] == ("outputs", "widths", "runs")
+    assert named.id == compose("data=digits").id
     assert compose("experiment=demo", "hydra.mode=RUN").directory.path.parts[:3] == ("outputs", "demo", "runs")
 
 

@@ -25,6 +25,8 @@ DIGITS = "data=digits"
         (["observe.val.every=0"], "observe.val.every=0 is out of range"),
         (["evaluate.splits=[vall]"], "evaluate.splits names 'vall', which is none of train, val, test"),
         (["accelerator.threads=0"], "accelerator.threads=0 is out of range"),
+        (["name=../up"], "name=../up is no name of a folder: choose letters, digits, dots and hyphens"),
+        (["name=mine", "experiment=demo"], "name=mine is for runs without an experiment: those of demo have a folder"),
         (["+lr=0.1"], "nothing reads the key lr: choose one of seed, steps"),
         (["model=null"], "the config group model needs a choice: convnet, deep_cnn, mlp"),
         (["normalizer="], "the config group normalizer needs a choice: batch"),

@@ -45,6 +45,22 @@ def test_a_report_has_page_tables_and_figures_and_replaces_the_one_before(tmp_pa
     assert len(files(place)) == len(found)
 
 
+def test_a_report_of_a_part_of_a_directory_has_the_variants_of_that_part(report: ReportCommand, tmp_path: Path) -> None:
+    for normalizer in ("none", "batch"):
+        for lr in (0.1, 0.01):
+            make_run(tmp_path / "e", normalizer, config={"optimizer": {"lr": lr}})
+    done = report("e", "--where", "optimizer.lr=0.1", "--format", "csv")
+    assert done.returncode == 0, done.stderr
+    assert [line.split(",")[0] for line in done.stdout.splitlines()] == ["variant", "none", "none", "batch", "batch"]
+    one = report("e", "--where", "optimizer.lr=0.1", "--where", "normalizer=batch", "--format", "csv")
+    assert one.stdout.count("\n") == 3
+    before = files(tmp_path / "e" / "report")
+    none = report("e", "--where", "optimizer.lr=0.3")
+    assert none.returncode == 2
+    assert "none of the 4 runs below e is as asked for" in none.stderr
+    assert files(tmp_path / "e" / "report") == before
+
+
 def test_a_report_over_several_directories_lies_beside_them(tmp_path: Path) -> None:
     make_run(tmp_path / "mlp", "none")
     make_run(tmp_path / "convnet", "batch", choices={"model": "convnet"}, config={"model": {"channels": [6]}})

@@ -1,6 +1,7 @@
 """The checks of a config that need nothing but the config."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -132,6 +133,9 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
 
 
 def _check_ranges(config: Mapping[str, Any]) -> None:
+    name = config["name"]
+    if name is not None and not re.fullmatch(r"\w[\w.-]*", name):
+        raise ConfigurationError(f"name={name} is no name of a folder: choose letters, digits, dots and hyphens")
     require_between("seed", config["seed"], 0, LARGEST_SEED)
     require_between("steps", config["steps"], 1)
     require_between("batch_size", config["batch_size"], 1)

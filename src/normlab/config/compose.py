@@ -51,11 +51,17 @@ def read_run(config: DictConfig) -> Run:
         ConfigurationError: naming key and remedy.
     """
     job = HydraConfig.get()
-    return Run(
+    run = Run(
         settings=validate(config, job.runtime.cwd),
         choices={group: name for group, name in job.runtime.choices.items() if name and not group.startswith("hydra/")},
         overrides=tuple(job.overrides.task),
     )
+    if run.settings["name"] and run.choices.get("experiment"):
+        raise ConfigurationError(
+            f"name={run.settings['name']} is for runs without an experiment: those of {run.experiment} have a"
+            " folder of that name, below output_root"
+        )
+    return run
 
 
 def reload(directory: Path) -> Run:

@@ -59,6 +59,7 @@ class Config:
     callbacks: dict[str, Any] = field(default_factory=dict)  # Lightning's or a user's own, by name
     loggers: dict[str, Any] = field(default_factory=dict)  # further loggers of Lightning, by name
     output_root: str = "outputs"
+    name: str | None = None  # of the folder for runs without an experiment; null: single
     force: bool = False  # rerun a finished run; its directory is moved aside
     reuse: bool = False  # take runs of other code as they are
     data_digest: str | None = None  # of the content of `data.root`, unless that is a data set that ships

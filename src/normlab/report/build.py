@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from normlab.report.ablation import Ablation
@@ -10,24 +10,31 @@ from normlab.report.analysis import Options, analyse
 from normlab.report.claims_table import tabulate_claims
 from normlab.report.figures import draw
 from normlab.report.latex import write_latex
-from normlab.report.load import load
+from normlab.report.load import Contents, load
 from normlab.report.markdown import write_claims, write_markdown
 from normlab.report.page.rendering import write_page
 from normlab.report.tables import tabulate
 from normlab.report.tensorboard import write_events
 
 
-def build(directories: Sequence[Path], options: Options | None = None) -> tuple[Ablation, Path]:
-    """Build the report of all runs below some output directories; return the analysis and the report's directory.
+def build(
+    directories: Sequence[Path], options: Options | None = None, keep: Callable[[Contents], bool] | None = None
+) -> tuple[Ablation, Path]:
+    """Build the report of runs below some output directories; return the analysis and the report's directory.
 
     An existing report is replaced only after the new one is complete.
+
+    Args:
+        directories: to read.
+        options: in place of the experiment's settings.
+        keep: see `load`.
 
     Raises:
         FileNotFoundError: a directory does not exist.
         ValueError: the options name a baseline, a metric or a factor that the runs do not have.
         OSError: the report cannot be written.
     """
-    ablation = analyse(load(*directories), options)
+    ablation = analyse(load(*directories, keep=keep), options)
     place = locate_report(directories)
     place.parent.mkdir(parents=True, exist_ok=True)
     new, old = (place.with_name(f".report.{os.getpid()}{end}") for end in ("", ".old"))

@@ -108,13 +108,23 @@ class Results:
         return self.curves[self.curves["name"].isin(names)]
 
 
-def load(*directories: str | Path, restore: Callable[[Path], Any] | None = None) -> Results:
+def load(
+    *directories: str | Path,
+    keep: Callable[[Contents], bool] | None = None,
+    restore: Callable[[Path], Any] | None = None,
+) -> Results:
     """Read all runs below output directories, such as `load("outputs/deep_cnn")`.
 
     Unreadable runs and files are listed in `problems`.
 
+    Args:
+        directories: to read.
+        keep: tells from a run's directory, record and config whether to read its curves; None for all runs.
+        restore: see `Results`.
+
     Raises:
         FileNotFoundError: a directory does not exist.
+        ValueError: there are runs, but `keep` keeps none of them.
     """
     places = tuple(Path(directory) for directory in directories)
     for place in places:
@@ -123,7 +133,10 @@ def load(*directories: str | Path, restore: Callable[[Path], Any] | None = None)
                 f"{place} is not a directory: name one that normlab wrote, such as outputs/deep_cnn"
             )
     problems: list[str] = []
-    contents = _drop_duplicates(_find_runs(places, problems), problems)
+    found = [*_find_runs(places, problems)]
+    contents = _drop_duplicates(filter(keep, found), problems)
+    if found and not contents:
+        raise ValueError(f"none of the {len(found)} runs below {', '.join(map(str, places))} is as asked for")
     labels = derive_labels([config for _, _, config in contents], [record.choices for _, record, _ in contents])
     runs = [
         Run(directory, record, config, label, format_label(label) or contents[0][1].run_id.rsplit("-seed", 1)[0])

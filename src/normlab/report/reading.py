@@ -11,7 +11,7 @@ import pandas as pd
 from normlab.report.claims import Claim, Selector
 from normlab.report.load import Results, Run
 from normlab.report.statistics import Bounds
-from normlab.report.variants import describe_settings, format_label
+from normlab.report.variants import describe_run, format_label
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,7 @@ class Case:
 
     @cached_property
     def values(self) -> dict[str, str]:
-        """Choices of config groups and all keys that can change a result, also those in which no runs differ."""
-        return {**self._first.record.choices, **describe_settings(self._first.config)}
+        return describe_run(self._first.config, self._first.record.choices)
 
     def matches(self, selector: Selector) -> bool:
         """Whether the variant has all values of a selector."""

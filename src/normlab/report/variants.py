@@ -52,6 +52,11 @@ def describe_settings(config: Mapping[str, Any]) -> dict[str, str]:
     return {key: str(value) for key, value in flatten(identify(config)).items()}
 
 
+def describe_run(config: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, str]:
+    """Return the choices of config groups, and all keys that can change results, also those in which no runs differ."""
+    return {**choices, **describe_settings(config)}
+
+
 def choose_baseline(text: str | None, labels: Sequence[Label]) -> dict[str, str]:
     """Return the factors, and their values, that make a variant the baseline.
 

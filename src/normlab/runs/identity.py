@@ -14,6 +14,7 @@ WITHOUT_EFFECT = (
     "published",
     "report",
     "claims",
+    "name",
     "by_normalizer",
     "observe.histograms",
     "loggers",
@@ -46,6 +47,11 @@ def run_id(settings: Mapping[str, Any], choices: Mapping[str, str]) -> str:
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
     slug = f"{choices['model']}-{choices['normalizer']}-seed{settings['seed']}"
     return f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', slug)}-{digest}"
+
+
+def variant_id(settings: Mapping[str, Any], choices: Mapping[str, str]) -> str:
+    """Return the id that a run would have with the seed 0: equal for runs that differ in their seed alone."""
+    return run_id({**settings, "seed": 0}, choices)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -39,8 +39,8 @@ class Run:
 
     @property
     def experiment(self) -> str:
-        """The experiment's name; runs without one share "single"."""
-        return self.choices.get("experiment") or "single"
+        """The experiment's name, or else the `name` in the config; runs without either share "single"."""
+        return self.choices.get("experiment") or self.settings["name"] or "single"
 
     @property
     def experiment_directory(self) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 from normlab.config.checks import SPLITS
 from normlab.errors import ConfigurationError
 from normlab.report.claims import MAIN_METRIC, Claim, Selector, parse_claims
-from normlab.report.variants import describe_settings
+from normlab.report.variants import describe_run
 from normlab.runs.claims import note_claims
 from normlab.runs.run import Run, explain_unwritable
 
@@ -28,7 +28,7 @@ def check_claims(runs: Sequence[Run], sweep: Mapping[str, Sequence[str]]) -> Non
         return
     values: dict[str, set[str]] = {key: set(each) for key, each in sweep.items()}
     for run in runs:
-        for key, value in {**describe_settings(run.settings), **run.choices}.items():
+        for key, value in describe_run(run.settings, run.choices).items():
             values.setdefault(key, set()).add(value)
     if tuned:
         _check_tuning(tuned, runs[0].settings["evaluate"]["splits"], values)

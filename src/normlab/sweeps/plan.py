@@ -6,10 +6,11 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from normlab.errors import ConfigurationError
-from normlab.runs.identity import identify, run_id
+from normlab.runs.identity import variant_id
 from normlab.runs.run import Run
 from normlab.sweeps.claims import check_metrics
 
@@ -61,7 +62,7 @@ def list_variants(runs: Sequence[Run]) -> list[Variant]:
 
 def index_variants(runs: Iterable[Run]) -> dict[str, Run]:
     """Return a run of each variant, by the id that it would have with the seed 0."""
-    return {run_id({**identify(run.settings), "seed": 0}, run.choices): run for run in runs}
+    return {variant_id(run.settings, run.choices): run for run in runs}
 
 
 def try_variant(variant: Variant) -> str | None:
@@ -84,18 +85,23 @@ def _select(settings: Mapping[str, Any], *keys: str) -> str:
 
 
 def report(runs: Sequence[Run]) -> bool:
-    """Build the report of all runs in each directory of the sweep, which prints its table; return whether all are.
+    """Build the report of the variants of a sweep in each of its directories, and print it; return whether all are.
 
-    In a process of its own: pandas and matplotlib would double the memory of the driver.
+    It covers all seeds of these variants that are there. In a process of its own: pandas and matplotlib would double
+    the memory of the driver.
     """
     sys.stdout.flush()
     are_built = True
-    for directory in dict.fromkeys(run.experiment_directory for run in runs):
+    by_directory: dict[Path, list[Run]] = {}
+    for run in runs:
+        by_directory.setdefault(run.experiment_directory, []).append(run)
+    for directory, planned in by_directory.items():
         if not directory.is_dir():  # no run has left a trace
             continue
+        command = [sys.executable, "-c", "from normlab.commands.report import report_sweep; report_sweep()"]
+        asked = json.dumps([str(directory), *index_variants(planned)])
         try:
-            command = [sys.executable, "-m", "normlab.commands.report", str(directory)]
-            status = subprocess.run(command, check=False).returncode
+            status = subprocess.run(command, input=asked, text=True, check=False).returncode
         except KeyboardInterrupt:
             status = 130
         if status:
