@@ -27,7 +27,7 @@ bench: .venv/installed .venv/peers/installed
 	$(RUN)/python benchmarks/cost_curves.py
 	$(RUN)/python benchmarks/judge.py
 	$(RUN)/python benchmarks/looks.py
-	$(RUN)/python benchmarks/paper.py
+	$(RUN)/python benchmarks/reproduce.py
 	$(RUN)/python benchmarks/population.py
 	$(RUN)/python benchmarks/report.py
 	$(RUN)/python benchmarks/startup.py

@@ -38,6 +38,7 @@ class AblationSweeper(BasicSweeper):
         until: "decided" to add seeds to the variants of undecided claims until there are none.
         first_seeds: number of seeds at the first look at the claims.
         max_seeds: largest number of seeds of a variant.
+        dry_run: say what the missing runs would cost, and start none.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class AblationSweeper(BasicSweeper):
         until: str | None = None,
         first_seeds: int = 6,
         max_seeds: int = 20,
+        dry_run: bool = False,
     ) -> None:
         super().__init__(max_batch_size, params)
         self.report = report
         self.until = until
         self.first_seeds = first_seeds
         self.max_seeds = max_seeds
+        self.dry_run = dry_run
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from normlab.config.checks import require_between
@@ -82,6 +85,11 @@ class AblationSweeper(BasicSweeper):
         """
         with self.set_environment():
             overrides = self.parse(arguments)
+            if self.dry_run:
+                from normlab.sweeps.cost import estimate_cost
+
+                print(estimate_cost(self.plan(chain(*self.split_arguments(overrides, None)))))
+                return
             if self.until is not None:
                 self.sweep_until_decided(overrides)
                 return

@@ -29,6 +29,7 @@ class Report:
     metric: str | None = None  # final metric to compare; null: val/accuracy
     figures: list[str] = field(default_factory=list)  # further figures: dotted names of functions, as in `FIGURES`
     tune: str | None = None  # factor, such as optimizer.lr, at whose best value each variant is compared
+    cost: dict[str, float] = field(default_factory=dict)  # of a run: seconds_per_1000_steps of one core, megabytes
     threshold: float | None = None  # value of the metric from which a run counts as a success
 
 

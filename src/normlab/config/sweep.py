@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
+import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from normlab.config.compose import read_run
+from normlab.config.compose import config_directory, read_run
+from normlab.config.schema import register_schema
 from normlab.runs.run import Run
 
 
@@ -38,6 +43,26 @@ class PlannedJobs:
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
         """Return the config of a planned job, resolved, with Hydra's own part."""
         return make_job_config(self.hydra, self.jobs[tuple(sweep_overrides)])
+
+
+def plan_sweep(*overrides: str) -> list[Run]:
+    """Plan the runs that `normlab` would run with these arguments.
+
+    Raises:
+        ConfigCompositionException: an override does not fit the config.
+        ConfigurationError: a value is missing, unresolvable or out of range.
+    """
+    register_schema()
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(config_directory())):
+        application = GlobalHydra.instance().hydra
+        assert application is not None
+        config = application.compose_config("config", list(overrides), RunMode.MULTIRUN, from_shell=False)
+        HydraConfig.instance().set_config(config)
+        planner = Planner(application.config_loader, config)  # type: ignore[arg-type]  # Hydra has one loader
+        swept = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+        parser = OverridesParser.create(application.config_loader)
+        (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides([*swept, *config.hydra.overrides.task]), None)
+        return [planner.plan(job, number).run for number, job in enumerate(jobs)]
 
 
 def make_job_config(hydra: DictConfig, job: Job) -> DictConfig:

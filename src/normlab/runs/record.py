@@ -55,6 +55,12 @@ class Record:
         return self.status in ("finished", "diverged")
 
     @property
+    def core_seconds(self) -> float:
+        """Time of training on all of its cores; runs that were trained together share it evenly."""
+        threads, processes = (int(self.environment.get(key) or 1) for key in ("threads", "processes"))
+        return (self.seconds or 0.0) * threads * processes
+
+    @property
     def reason(self) -> str:
         """Why the run did not finish, in one line; empty if it did, or if that is not known."""
         if self.diverged_at is not None:

@@ -32,7 +32,35 @@ def write_page(ablation: Ablation, figures: Sequence[Figure], directory: Path, p
     """
     results = ablation.results
     setup = describe_setup(results)
-    style, script = _read_template("page.css"), _read_template("page.js")
+    style, script = read_template("page.css"), read_template("page.js")
+    text = (
+        create_environment()
+        .get_template("page.html.jinja")
+        .render(
+            ablation=ablation,
+            setup=setup,
+            claims=[(judged, format_claim(judged), describe_origin(judged)) for judged in ablation.claims],
+            claim_headings=claims_table.HEADINGS,
+            explanation=explain_claims(),
+            tables=[build_results_table(ablation, metric) for metric in ablation.metrics],
+            rows=[(run, build_row(run, ablation.metric)) for variant in ablation.variants for run in variant.runs],
+            conditions=describe_conditions(results.details),
+            details=collect_details(results, setup, place),
+            pictures=[(figure, *_load_image(directory / "figures" / f"{figure.name}.svg")) for figure in figures],
+            places=[str(directory) for directory in results.directories],
+            version=version("normlab"),
+            style=Markup(style),  # not escaped, which would change its hash
+            script=Markup(script),
+            style_hash=_hash(style),
+            script_hash=_hash(script),
+        )
+    )
+    # Paths and errors may hold what UTF-8 cannot encode.
+    (directory / "index.html").write_bytes(text.encode("utf-8", errors="replace"))
+
+
+def create_environment() -> Environment:
+    """Return the settings of the templates."""
     environment = Environment(
         loader=PackageLoader("normlab.report.page", "templates"),
         autoescape=True,
@@ -42,29 +70,10 @@ def write_page(ablation: Ablation, figures: Sequence[Figure], directory: Path, p
         keep_trailing_newline=True,
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # unsorted
-    text = environment.get_template("page.html.jinja").render(
-        ablation=ablation,
-        setup=setup,
-        claims=[(judged, format_claim(judged), describe_origin(judged)) for judged in ablation.claims],
-        claim_headings=claims_table.HEADINGS,
-        explanation=explain_claims(),
-        tables=[build_results_table(ablation, metric) for metric in ablation.metrics],
-        rows=[(run, build_row(run, ablation.metric)) for variant in ablation.variants for run in variant.runs],
-        conditions=describe_conditions(results.details),
-        details=collect_details(results, setup, place),
-        pictures=[(figure, *_load_image(directory / "figures" / f"{figure.name}.svg")) for figure in figures],
-        places=[str(directory) for directory in results.directories],
-        version=version("normlab"),
-        style=Markup(style),  # not escaped, which would change its hash
-        script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-    )
-    # Paths and errors may hold what UTF-8 cannot encode.
-    (directory / "index.html").write_bytes(text.encode("utf-8", errors="replace"))
+    return environment
 
 
-def _read_template(name: str) -> str:
+def read_template(name: str) -> str:
     return (resources.files("normlab.report.page") / "templates" / name).read_text(encoding="utf-8")
 
 

@@ -1,12 +1,12 @@
-"""What `normlab-paper` takes, against loops written by hand for the same runs, one by one at torch's own threads.
+"""What `normlab-reproduce` takes, against loops written by hand for the same runs, one by one at torch's own threads.
 
 A loop observes what a run does, and evaluates the same at its end. It is timed for one seed of each variant, and
-counted five times; what else a user would do by hand, such as loading data, averaging and drawing, costs it nothing.
+counted six times; what else a user would do by hand, such as loading data, averaging and drawing, costs it nothing.
 There are two: over the networks as one writes them in PyTorch, with `torch.optim.Adam` as it is by default, and over
 normlab's own, which make the same updates faster. The command is timed as it is, from an empty directory to the last
 report.
 
-Command: python benchmarks/paper.py (about 20 minutes on two cores)
+Command: python benchmarks/reproduce.py (about 20 minutes on two cores)
 """
 
 import argparse
@@ -24,7 +24,7 @@ from plain_networks import made_plain
 from normlab.config.compose import compose
 from normlab.training.build import build
 
-SEEDS = 5
+SEEDS = 6
 THREADS = torch.get_num_threads()
 
 VARIANTS: dict[str, list[tuple[str, ...]]] = {
@@ -72,8 +72,9 @@ def main() -> None:
         print(f"{experiment:<19} {of_plain:>15.0f}  {of_ours:>26.0f}", flush=True)
     print(f"{'all':<19} {plain:>15.0f}  {ours:>26.0f}")
     with tempfile.TemporaryDirectory() as place:
-        seconds, _ = cost(Path(place), sys.executable, "-c", "from normlab.commands.paper import main; main()")
-    print(f"normlab-paper: {seconds:.0f} s, {seconds / plain:.2f} and {seconds / ours:.2f} of these")
+        command = "from normlab.commands.reproduce import main; main()"
+        seconds, _ = cost(Path(place), sys.executable, "-c", command, *VARIANTS)
+    print(f"normlab-reproduce: {seconds:.0f} s, {seconds / plain:.2f} and {seconds / ours:.2f} of these")
 
 
 if __name__ == "__main__":
