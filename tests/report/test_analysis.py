@@ -61,7 +61,7 @@ def test_the_headline_counts_claims_and_names_the_largest_effect_in_either_direc
 def test_the_headline_of_fewer_than_three_pairs_has_no_interval(root: Path) -> None:
     make_runs(root, {"none": [0.25], "batch": [0.75]})
     assert analysed(root).headline == (
-        "Largest effect on val/accuracy: batch is 0.5000 above none, better in 1 of 1 seeds."
+        "Largest effect on val/accuracy: batch is 0.5000 above none, better in 1 of 1 seed."
     )
 
 
@@ -80,7 +80,7 @@ def test_the_headline_compares_with_the_baseline_at_the_same_value_of_the_other_
     for lr, none, batch in ((0.1, 0.375, 0.5), (0.2, 0.25, 0.75)):
         make_runs(root, {"none": [none, none], "batch": [batch, batch]}, config={"optimizer": {"lr": lr}})
     headline = analysed(root).headline
-    assert "normalizer=batch, optimizer.lr=0.2 is 0.5000 above normalizer=none, optimizer.lr=0.2" in headline
+    assert "batch is 0.5000 above none at optimizer.lr=0.2, better in 2 of 2 seeds" in headline
 
 
 def test_the_headline_does_not_call_equal_means_different(root: Path) -> None:
@@ -98,7 +98,7 @@ def test_where_no_run_has_finished_the_headline_says_so(root: Path, status: Any,
     assert ablation.metrics == []
     assert [variant.name for variant in ablation.variants] == ["none", "batch"]
     told = "died" if status == "running" else status
-    assert [note.partition(f": 1 {told} of 1 run;")[0] for note in ablation.notes] == ["none", "batch"]
+    assert [note.partition(f": 1 {told} of 1 run;")[0] for note in ablation.notes] == ["Both variants"]
 
 
 @pytest.mark.parametrize("options", [{}, {"metric": "val/loss"}, {"threshold": 0.5}])
@@ -138,7 +138,7 @@ def test_pairing_follows_seeds_and_leaves_out_those_that_one_side_lacks(root: Pa
     assert cell.comparison.difference == -0.1875
     assert [variants[name].cells["val/accuracy"].summary.mean for name in ("none", "batch")] == [0.375, 0.5625]  # type: ignore[union-attr]
     assert (
-        "batch and none did not finish with the same seeds: they are compared over the 2 seeds they share."
+        "batch: it did not finish with the same seeds as none: they are compared over the 2 seeds they share."
         in ablation.notes
     )
 
@@ -529,7 +529,17 @@ def test_what_differs_between_the_sides_of_a_comparison_beside_the_factors_is_no
     for name, torch, digest in (("none", "2.13", "a"), ("batch", "2.14", "b"), ("layer", "2.13", "a")):
         sources = {"normlab.training.module": digest, f"mine.{name}": name}
         make_run(root, name, environment={"torch": torch, "cpu": "x"}, sources=sources)
-    notes = [note for note in analysed(root).notes if "not trained alike" in note]
-    assert notes == [
-        "batch and none were not trained alike: they differ in torch, the code of normlab.training.module."
-    ]
+    notes = [note for note in analysed(root).notes if "not trained like" in note]
+    assert notes == ["batch: it was not trained like none: they differ in torch, the code of normlab.training.module."]
+
+
+def test_a_note_that_holds_for_many_variants_stands_once(root: Path) -> None:
+    for number in range(24):
+        make_run(root, f"n{number}")
+    make_run(root, "n0", 1)
+    (note,) = notes_about(analysed(root), "only one run finished")
+    assert note.startswith("23 of 24 variants: ")
+    for number in range(1, 24):
+        make_run(root, f"n{number}", 1, status="failed")
+    make_run(root, "n0", 2, status="failed")
+    assert [note.partition(":")[0] for note in notes_about(analysed(root), "failed")] == ["n0", "23 of 24 variants"]

@@ -362,6 +362,20 @@ def test_two_factors_make_a_heatmap_with_numbers_in_order_and_empty_cells_hatche
     assert "n = 3 runs unless noted otherwise" in figure.caption
 
 
+def test_three_factors_make_a_heatmap_with_a_panel_for_each_value_of_the_smallest(tmp_path: Path) -> None:
+    for normalizer in ("none", "batch"):
+        for lr in (0.1, 0.2, 0.4):
+            for width in (4, 8, 16):
+                config = {"optimizer": {"lr": lr}, "model": {"width": width}}
+                make_run(tmp_path / "e", normalizer, accuracy=lr + width / 100, config=config)
+    ablation = analyse(load(tmp_path / "e"))
+    ((canvas, figure),) = draw_heatmap(ablation, select(ablation))
+    panels = [axes for axes in canvas.axes if axes.get_title()]
+    assert [axes.get_title() for axes in panels] == ["none", "batch"]
+    assert all(len(axes.texts) == 9 for axes in panels)
+    assert "normalizer=batch, optimizer.lr=0.4, model.width=16 0.56" in figure.alternative
+
+
 def test_one_factor_makes_no_heatmap(made: Ablation) -> None:
     assert list(draw_heatmap(made, select(made))) == []
     assert list(draw_sensitivity(made, select(made))) == []

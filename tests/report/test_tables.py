@@ -13,7 +13,7 @@ from normlab.report.analysis import Options, analyse
 from normlab.report.latex import escape_latex, write_latex
 from normlab.report.load import load
 from normlab.report.markdown import write_markdown
-from normlab.report.tables import tabulate
+from normlab.report.tables import average_effects, tabulate
 
 from .made_runs import make_ablation, make_run
 
@@ -70,6 +70,39 @@ def test_two_factors_make_a_two_way_table(tmp_path: Path) -> None:
     assert "normalizer / optimizer.lr & 0.01 & 0.1 & 1 " in write_latex(ablation)
 
 
+def test_every_factor_has_a_column_and_values_that_repeat_are_left_out(tmp_path: Path) -> None:
+    for normalizer in ("none", "batch"):
+        for lr in (0.1, 1.0):
+            for width in (4, 8):
+                config = {"optimizer": {"lr": lr}, "model": {"width": width}}
+                make_run(tmp_path / "e", normalizer, accuracy=lr / 2, config=config)
+    ablation = analyse(load(tmp_path / "e"))
+    text = write_markdown(ablation)
+    assert "| normalizer | optimizer.lr | model.width | n | mean ± sd |" in text
+    rows = text.partition("| normalizer | optimizer.lr |")[2].splitlines()[2:10]
+    assert [[cell.strip() for cell in row.split("|")[1:4]] for row in rows] == [
+        ["none", "0.1", "4"],
+        ["", "", "8"],
+        ["", "1", "4"],
+        ["", "", "8"],
+        ["batch", "0.1", "4"],
+        ["", "", "8"],
+        ["", "1", "4"],
+        ["", "", "8"],
+    ]
+
+
+def test_the_effect_of_a_factor_is_averaged_over_combinations_that_all_its_values_have(tmp_path: Path) -> None:
+    accuracies = {("none", 0.1): 0.2, ("none", 1.0): 0.4, ("batch", 0.1): 0.5, ("batch", 1.0): 0.9, ("tf_nn", 0.1): 0.6}
+    for (normalizer, lr), accuracy in accuracies.items():
+        make_run(tmp_path / "e", normalizer, accuracy=accuracy, config={"optimizer": {"lr": lr}})
+    effects = average_effects(analyse(load(tmp_path / "e")))
+    assert effects is not None
+    found = {row[:2]: row[2:] for row in effects.itertuples(index=False, name=None)}
+    assert found["normalizer", "tf_nn"] == pytest.approx((0.6, 0.4, 1))  # at 0.1 alone
+    assert found["optimizer.lr", "1"] == pytest.approx((0.65, 0.3, 2))  # without tf_nn
+
+
 def test_every_table_names_precision_device_and_threads(tmp_path: Path) -> None:
     for lr in (0.1, 1.0):
         for normalizer in ("none", "batch"):
@@ -114,7 +147,7 @@ def test_names_cannot_break_a_markdown_table(tmp_path: Path) -> None:
         :2
     ]
     assert "&lt;i&gt;" in row
-    assert row.replace("\\|", "").count("|") == 9
+    assert row.replace("\\|", "").count("|") == 8
 
 
 def test_special_letters_are_printed_by_latex() -> None:

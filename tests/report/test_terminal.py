@@ -48,14 +48,26 @@ def test_runs_that_did_not_finish_are_counted(tmp_path: Path) -> None:
     assert "The loss was not finite at step 7 (seed 1)." in text
 
 
-def test_of_many_variants_twenty_are_shown(tmp_path: Path) -> None:
+def test_of_many_variants_the_baseline_and_the_best_are_shown(tmp_path: Path) -> None:
     for number in range(30):
         make_run(tmp_path / "e", f"n{number:02}", accuracy=number / 100)
     text = printed(tmp_path / "e")
-    assert "20 of 30 variants" in " ".join(text.split())
+    assert "12 of 30 variants" in " ".join(text.split())
     assert "n29" in text
     assert "n05 " not in text
-    assert "more notes, in the report" in text
+    assert "All 30 variants: only one run finished" in text
+
+
+def test_a_table_of_many_factors_fits_a_hundred_columns_and_its_means_are_whole(tmp_path: Path) -> None:
+    for number in range(20):
+        config = {"model": {"activation": f"f{number % 2}", "depth": number % 3}, "initializer": {"std": number % 5}}
+        for seed in range(3):
+            normalizer = ("none", "batch_norm_1d")[number % 2]
+            make_run(tmp_path / "e", normalizer, seed, accuracy=(number + seed) / 40, config=config)
+    text = printed(tmp_path / "e")
+    assert max(len(line) for line in text.partition("mean ±")[0].splitlines()) <= 100
+    assert "0.5000 ± 0.0250" in text
+    assert "│ batch_norm_1d │" in text
 
 
 def test_markup_in_names_is_printed_as_it_is(tmp_path: Path) -> None:

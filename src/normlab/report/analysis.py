@@ -10,7 +10,7 @@ from normlab.report.ablation import Ablation, Cell, Variant
 from normlab.report.formatting import format_statuses
 from normlab.report.headline import summarize_outcome
 from normlab.report.load import Results, Run, get_report_settings
-from normlab.report.pairing import compare
+from normlab.report.pairing import Note, compare
 from normlab.report.statistics import (
     Reproduction,
     compute_area_under_curve,
@@ -22,6 +22,9 @@ from normlab.report.tuning import get_main_metric, tune
 from normlab.report.variants import Label, choose_baseline, format_label, sort_labels
 from normlab.report.verdicts import judge_claims
 from normlab.runs.claims import read_budget
+
+MAX_NAMES = 3
+"""Number of variants up to which a note names them."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ def analyse(results: Results, options: Options | None = None) -> Ablation:
     default_metric = get_main_metric(results, results.details)
     metrics = _sort_metrics(results.details, options.metric, default_metric)
     metric = metrics[0] if metrics else options.metric or default_metric
-    notes += _summarize(variants, metrics, results)
-    notes += compare(variants, metrics, baseline)
+    about_variants = [*_summarize(variants, metrics, results), *compare(variants, metrics, baseline)]
+    notes += merge_notes(about_variants, len(variants))
     for variant in variants:
         threshold = (
             get_report_settings(variant.runs).get("threshold") if options.threshold is None else options.threshold
@@ -80,6 +83,20 @@ def analyse(results: Results, options: Options | None = None) -> Ablation:
         headline=summarize_outcome(claims, variants, metric),
         notes=[*results.problems, *problems, *tuning, *spared, *notes],
     )
+
+
+def merge_notes(notes: Sequence[Note], total: int) -> list[str]:
+    """Return notes on variants as sentences, one for all variants of which the same is true."""
+    by_text: dict[str, list[str]] = {}
+    for variant, text in notes:
+        by_text.setdefault(text, []).append(variant)
+    merged = []
+    for text, variants in by_text.items():
+        subject = ", ".join(variants) if len(variants) <= MAX_NAMES else f"{len(variants)} of {total} variants"
+        if len(variants) == total > 1:
+            subject = f"All {total} variants" if total > 2 else "Both variants"
+        merged.append(f"{subject}: {text}")
+    return merged
 
 
 def _describe_budget(results: Results) -> list[str]:
@@ -121,7 +138,7 @@ def _sort_metrics(runs: Sequence[Run], option: str | None, default: str) -> list
     return sorted(names, key=lambda name: (name != main, not name.endswith("accuracy")))
 
 
-def _summarize(variants: Sequence[Variant], metrics: Sequence[str], results: Results) -> list[str]:
+def _summarize(variants: Sequence[Variant], metrics: Sequence[str], results: Results) -> list[Note]:
     """Fill in summaries, areas and reproductions of all cells; return notes on missing values."""
     notes = []
     areas = _compute_areas(results.curves[results.curves["name"].isin(metrics)])
@@ -140,15 +157,15 @@ def _summarize(variants: Sequence[Variant], metrics: Sequence[str], results: Res
             if len(values) < finished:
                 missing = _count_runs(finished - len(values))
                 notes.append(
-                    f"{variant.name}: {metric} is missing or not finite in {missing}, left out of that metric."
+                    (variant.name, f"{metric} is missing or not finite in {missing}, left out of that metric.")
                 )
         if finished < total:
-            notes.append(_describe_unfinished(variant))
+            notes.append((variant.name, _describe_unfinished(variant)))
         stopped = [f"{run.record.stopped_at} (seed {run.record.seed})" for run in variant.runs if run.record.stopped_at]
         if stopped:
-            notes.append(f"{variant.name}: stopped early by its config, at step {', '.join(stopped)}.")
+            notes.append((variant.name, f"stopped early by its config, at step {', '.join(stopped)}."))
         if finished == 1:
-            notes.append(f"{variant.name}: only one run finished, so there is no deviation and no interval.")
+            notes.append((variant.name, "only one run finished, so there is no deviation and no interval."))
     return notes
 
 
@@ -165,7 +182,7 @@ def _compare_with_published(variant: Variant, metric: str, values: list[float]) 
 
 def _describe_unfinished(variant: Variant) -> str:
     counts = format_statuses({status: n for status, n in variant.counts.items() if status != "finished"})
-    text = f"{variant.name}: {counts} of {_count_runs(len(variant.runs))}; the results are those of finished runs."
+    text = f"{counts} of {_count_runs(len(variant.runs))}; the results are those of finished runs."
     diverged = [
         f"{run.record.diverged_at} (seed {run.record.seed})" for run in variant.runs if run.status == "diverged"
     ]

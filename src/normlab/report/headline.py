@@ -7,6 +7,7 @@ from normlab.report.ablation import Variant
 from normlab.report.claims_table import count_outcomes
 from normlab.report.formatting import format_interval, format_number
 from normlab.report.statistics import Summary
+from normlab.report.variants import format_label
 from normlab.report.verdicts import JudgedClaim
 
 
@@ -27,9 +28,16 @@ def _describe_largest_effect(variants: Sequence[Variant], metric: str) -> str:
     variant, comparison = max(compared, key=lambda pair: abs(pair[1].difference))
     if comparison.difference == 0:
         return f"No variant differs from its baseline in {metric}"
+    rival = next(other.label for other in variants if other.name == variant.against)
+    ours, theirs = (
+        {k: v for k, v in label.items() if v != other[k]}
+        for label, other in ((variant.label, rival), (rival, variant.label))
+    )
+    shared = format_label({key: value for key, value in variant.label.items() if key not in ours})
     side = "above" if comparison.difference > 0 else "below"
-    text = f"Largest effect on {metric}: {variant.name} is {format_number(abs(comparison.difference))} {side}"
-    text += f" {variant.against}, better in {comparison.wins} of {comparison.n} seeds"
+    text = f"Largest effect on {metric}: {format_label(ours)} is {format_number(abs(comparison.difference))} {side}"
+    text += f" {format_label(theirs)}{f' at {shared}' if shared else ''}"
+    text += f", better in {comparison.wins} of {comparison.n} seed{'s' * (comparison.n != 1)}"
     if math.isnan(comparison.interval.low):
         return text
     return f"{text} (95 % interval {format_interval(comparison.interval.low, comparison.interval.high, signed=True)})"

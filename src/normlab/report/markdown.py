@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from normlab.report import claims_table
 from normlab.report.ablation import Ablation
 from normlab.report.claims_table import describe_origin, explain_claims, format_claim
-from normlab.report.tables import HEADINGS, cross_tabulate, format_lines, write_caption
+from normlab.report.tables import build_table, cross_tabulate, format_effects, write_caption
 
 
 def write_markdown(ablation: Ablation) -> str:
@@ -25,12 +25,16 @@ def write_markdown(ablation: Ablation) -> str:
             f"## {escape_markdown(ablation.metric)}, both factors",
             _render_table([*map(escape_markdown, headings)], rows),
         ]
+    if effects := format_effects(ablation):
+        headings, rows = effects
+        parts += ["## Effects, averaged over the other factors", _render_table(headings, rows)]
     for metric in ablation.metrics:
-        rows = []
-        for line in format_lines(ablation, metric, ablation.variants):
-            variant, n, mean, *others = map(escape_markdown, line.cells)
-            rows.append([variant, n, f"**{mean}**" if line.is_best else mean, *others])
-        parts += [f"## {escape_markdown(metric)}", _render_table(HEADINGS, rows)]
+        table = build_table(ablation, metric, ablation.variants)
+        rows = [[*map(escape_markdown, cells)] for cells in table.text]
+        mean = table.headings.index("mean ± sd")
+        for cells, row in zip(rows, table.rows, strict=True):
+            cells[mean] = f"**{cells[mean]}**" if row.is_best else cells[mean]
+        parts += [f"## {escape_markdown(metric)}", _render_table([*map(escape_markdown, table.headings)], rows)]
     return "\n\n".join([*parts, escape_markdown(write_caption(ablation))]) + "\n"
 
 

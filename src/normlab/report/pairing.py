@@ -6,11 +6,13 @@ from normlab.report.ablation import Variant
 from normlab.report.comparison import compare_pairs
 from normlab.report.variants import format_label
 
+Note = tuple[str, str]
+"""The name of a variant, and a sentence about it."""
 MIXED = ("torch", "cpu", "device")
 """Parts of the environment on which a difference can depend."""
 
 
-def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mapping[str, str]) -> list[str]:
+def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mapping[str, str]) -> list[Note]:
     """Set `against` of each variant, and the comparison of its cells; return notes on them."""
     by_label = {tuple(variant.label.items()): variant for variant in variants}
     notes = []
@@ -18,7 +20,7 @@ def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mappi
         label = {**variant.label, **baseline}  # the same variant, but with the baseline's values
         rival = by_label.get(tuple(label.items()))
         if rival is None:
-            notes.append(f"{variant.name}: its baseline {format_label(label)} was not run.")
+            notes.append((variant.name, f"its baseline {format_label(label)} was not run."))
         if rival is None or rival is variant:
             continue
         variant.against = rival.name
@@ -36,11 +38,11 @@ def compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mappi
             how = f"they are compared over the {len(ours & theirs)} seeds they share."
             if not ours & theirs:
                 how = "they share none, so they are not compared."
-            notes.append(f"{variant.name} and {rival.name} did not finish with the same seeds: {how}")
+            notes.append((variant.name, f"it did not finish with the same seeds as {rival.name}: {how}"))
     return notes
 
 
-def _describe_mixture(variant: Variant, rival: Variant) -> list[str]:
+def _describe_mixture(variant: Variant, rival: Variant) -> list[Note]:
     """Return a note if code, torch or kind of processor differ between the two sides of a comparison."""
     both = [run.record for run in (*variant.complete_runs, *rival.complete_runs)]
     mixed = [key for key in MIXED if len({record.environment.get(key) for record in both}) > 1]
@@ -50,4 +52,4 @@ def _describe_mixture(variant: Variant, rival: Variant) -> list[str]:
     mixed += [f"the code of {name}" for name, found in digests.items() if len(found) > 1]
     if not mixed:
         return []
-    return [f"{variant.name} and {rival.name} were not trained alike: they differ in {', '.join(mixed)}."]
+    return [(variant.name, f"it was not trained like {rival.name}: they differ in {', '.join(mixed)}.")]

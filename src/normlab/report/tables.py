@@ -1,4 +1,4 @@
-"""Tables of an ablation: one tidy frame with full precision, and lines of text for printed tables."""
+"""Tables of an ablation: a tidy frame with full precision, and one table per metric for everything that is printed."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,17 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from normlab.report.ablation import Ablation, Variant
-from normlab.report.comparison import Comparison
-from normlab.report.formatting import NOTHING, format_counts, format_interval, format_number, format_signed
+from normlab.report.ablation import Ablation, Cell, Variant
+from normlab.report.columns import Column, format_mean, select_columns
+from normlab.report.formatting import NOTHING, Entry, Footnotes, format_counts, format_number, format_signed
 from normlab.report.load import Run
-from normlab.report.statistics import Summary
 from normlab.report.variants import format_label
 
 STATUSES = ("finished", "diverged", "failed", "interrupted", "running", "died")
 CONDITIONS = ("precision", "device", "threads")
 """Keys of the environment that every table states."""
-HEADINGS = ("variant", "n", "mean ± sd", "95 % interval", "difference", "its interval", "better in", "published")
 COLUMNS = {
     "deviation": "standard_deviation",
     "published_published": "published",
@@ -33,11 +31,65 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Line:
-    """One variant in a printed table of one metric, as text in the order of `HEADINGS`."""
+class Row:
+    """A variant in a table of one metric."""
 
-    cells: tuple[str, ...]
+    variant: Variant
+    values: list[str]
+    """Of the factors; the name of the variant if there are none."""
+    entries: list[Entry]
     is_best: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """One metric of all variants: a column per factor, then those of `columns.py` that apply."""
+
+    metric: str
+    factors: list[str]
+    columns: list[Column]
+    rows: list[Row]
+    notes: Footnotes
+
+    @property
+    def headings(self) -> list[str]:
+        return [*self.factors, *(column.heading for column in self.columns)]
+
+    @property
+    def text(self) -> list[list[str]]:
+        """The rows as text, with values of factors that repeat those of the row above left out."""
+        rows = [[*row.values, *(entry.text for entry in row.entries)] for row in self.rows]
+        return blank_repeats(rows, len(self.factors) - 1)
+
+
+def build_table(ablation: Ablation, metric: str, variants: Sequence[Variant], is_short: bool = True) -> Table:
+    """Build the table of one metric.
+
+    Args:
+        ablation: the analysis.
+        metric: final metric.
+        variants: its rows.
+        is_short: leave out the columns that are on the page alone.
+    """
+    columns = [column for column in select_columns(ablation, metric) if column.is_short or not is_short]
+    notes, best = Footnotes(), ablation.rank(metric)[:1]
+    rows = []
+    for variant in variants:
+        cell = variant.cells.get(metric, Cell())
+        entries = [column.build(variant, cell, notes) for column in columns]
+        rows.append(Row(variant, [*variant.label.values()] or [variant.name], entries, best == [variant]))
+    return Table(metric, ablation.factors or ["variant"], columns, rows, notes)
+
+
+def blank_repeats(rows: Sequence[Sequence[str]], count: int) -> list[list[str]]:
+    """Return rows of text in which the first `count` cells are empty as far as they repeat those of the row above."""
+    blanked: list[list[str]] = []
+    above: Sequence[str] = ()
+    for row in rows:
+        kept = next((place for place in range(count) if not above or row[place] != above[place]), count)
+        blanked.append([*[""] * kept, *row[kept:]])
+        above = row
+    return blanked
 
 
 def tabulate(ablation: Ablation) -> pd.DataFrame:
@@ -72,41 +124,6 @@ def _flatten(prefix: str, part: Any) -> dict[str, Any]:
     return flat
 
 
-def format_lines(ablation: Ablation, metric: str, variants: Sequence[Variant]) -> list[Line]:
-    """Return a line per variant for one metric."""
-    best = ablation.rank(metric)[:1]
-    return [Line(_format_cells(variant, metric), best == [variant]) for variant in variants]
-
-
-def _format_cells(variant: Variant, metric: str) -> tuple[str, ...]:
-    cell = variant.cells[metric]
-    summary, comparison, reproduction = cell.summary, cell.comparison, cell.reproduction
-    return (
-        variant.name,
-        str(summary.n if summary else 0),
-        format_mean(summary),
-        format_interval(summary.interval.low, summary.interval.high) if summary else NOTHING,
-        *format_comparison(comparison),
-        f"{format_number(reproduction.published)}, {reproduction.verdict}" if reproduction else NOTHING,
-    )
-
-
-def format_mean(summary: Summary | None) -> str:
-    """Return `0.9407 ± 0.0398`; only the mean of a single run."""
-    if summary is None:
-        return NOTHING
-    mean = format_number(summary.mean)
-    return f"{mean} ± {format_number(summary.deviation)}" if summary.n > 1 else mean
-
-
-def format_comparison(comparison: Comparison | None) -> tuple[str, str, str]:
-    """Return the difference, its interval and in how many seeds the variant is better."""
-    if comparison is None:
-        return (NOTHING,) * 3
-    interval = format_interval(comparison.interval.low, comparison.interval.high, signed=True)
-    return format_signed(comparison.difference), interval, f"{comparison.wins} of {comparison.n}"
-
-
 def cross_tabulate(ablation: Ablation) -> pd.DataFrame | None:
     """Return mean ± deviation of the main metric, first factor by second; None unless there are two factors."""
     if len(ablation.factors) != 2 or not ablation.metrics:
@@ -118,12 +135,48 @@ def cross_tabulate(ablation: Ablation) -> pd.DataFrame | None:
     }
     differ = len({summary.n for summary in summaries.values() if summary}) > 1
     cells = {
-        place: format_mean(summary) + (f" (n = {summary.n})" if summary and differ else "")
+        place: format_mean(summary) + f" (n = {summary.n})" * differ if summary else NOTHING
         for place, summary in summaries.items()
     }
     rows, columns = (list(dict.fromkeys(place[axis] for place in cells)) for axis in (0, 1))
     frame = pd.DataFrame([[cells.get((row, column), NOTHING) for column in columns] for row in rows], rows, columns)
     return frame.rename_axis(index=first, columns=second)
+
+
+def average_effects(ablation: Ablation) -> pd.DataFrame | None:
+    """Return the effect of each factor on the main metric, averaged over the others; None with fewer than two factors.
+
+    A row per factor and value: the mean of the variants' means over those combinations of the other factors that all
+    values of the factor have, its difference from the mean at the first value, and the number of combinations.
+    """
+    if len(ablation.factors) < 2 or not ablation.metrics:
+        return None
+    means = pd.DataFrame(
+        {**variant.label, "mean": summary.mean}
+        for variant in ablation.variants
+        if (summary := variant.cells[ablation.metric].summary) is not None
+    )
+    rows = []
+    for factor in ablation.factors if len(means) else ():
+        others = [other for other in ablation.factors if other != factor]
+        grid = means.pivot(index=others, columns=factor, values="mean").dropna()
+        values = [value for value in dict.fromkeys(means[factor]) if len(grid)]
+        first = grid[values[0]].mean() if values else 0.0
+        rows += [(factor, value, grid[value].mean(), grid[value].mean() - first, len(grid)) for value in values]
+    headings = ["factor", "value", f"mean {ablation.metric}", "difference from the first", "combinations"]
+    return pd.DataFrame(rows, columns=headings) if rows else None
+
+
+def format_effects(ablation: Ablation) -> tuple[list[str], list[list[str]]] | None:
+    """Return headings and rows of the averaged effects as text."""
+    effects = average_effects(ablation)
+    if effects is None:
+        return None
+    rows = [
+        [factor, value, format_number(mean), format_signed(difference), str(count)]
+        for factor, value, mean, difference, count in effects.itertuples(index=False)
+    ]
+    return list(effects.columns), blank_repeats(rows, 1)
 
 
 def write_caption(ablation: Ablation) -> str:

@@ -1,19 +1,28 @@
 """Print the table and the headline of a report in the terminal."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from normlab.report.ablation import Ablation, Variant
+from normlab.report.ablation import Ablation
 from normlab.report.claims_table import format_claim
-from normlab.report.formatting import NOTHING, format_number
-from normlab.report.tables import describe_conditions, format_comparison, format_mean
+from normlab.report.formatting import NOTHING
+from normlab.report.tables import build_table, describe_conditions
 
-MAX_LINES = 20
+MAX_ROWS = 12
+MAX_NOTES = 5
+HEADINGS = {"n": "seeds", "mean ± sd": ""}
+"""Other headings than in files; empty for the name of the metric."""
+DROPPED = ("95 % interval", "published", "better in", "its interval")
+"""Columns that are left out first if the terminal is too narrow."""
+WIDTH = 100
+"""Characters of a line if the output is no terminal."""
 
 
 def print_report(ablation: Ablation, directory: Path, file: TextIO) -> None:
@@ -24,45 +33,60 @@ def print_report(ablation: Ablation, directory: Path, file: TextIO) -> None:
         directory: of the report.
         file: to print to.
     """
-    console = Console(file=file, width=None if file.isatty() else 120, highlight=False)
+    console = Console(file=file, width=None if file.isatty() else WIDTH, highlight=False)
     if ablation.claims:
         console.print(_build_claims(ablation))
     if ablation.metrics:
-        console.print(_build_table(ablation))
-    lines = [ablation.headline, *ablation.notes[:MAX_LINES]]
-    if len(ablation.notes) > MAX_LINES:
-        lines.append(f"… and {len(ablation.notes) - MAX_LINES} more notes, in the report")
+        console.print(_build_table(ablation, console.width))
+    lines = [ablation.headline, *ablation.notes[:MAX_NOTES]]
+    if len(ablation.notes) > MAX_NOTES:
+        lines.append(f"… and {len(ablation.notes) - MAX_NOTES} more notes, in the report")
     lines.append(f"Report: {directory / 'index.html'}")
     lines.append(f"Curves and hyperparameters: tensorboard --logdir {shlex.quote(str(directory.parent))}")
     console.print("\n".join(lines), soft_wrap=True, markup=False)
 
 
-def _build_table(ablation: Ablation) -> Table:
-    variants = ablation.select_variants(MAX_LINES)
-    main, *others = [name for name in ablation.metrics if name == ablation.metric or name.endswith("/accuracy")]
-    is_compared = any(variant.against for variant in ablation.variants)
-    is_published = any(variant.cells[main].reproduction for variant in ablation.variants)
-    caption = "mean ± standard deviation over seeds"
-    if is_published:
-        caption += "; published figures are single runs by the original author"
+def _build_table(ablation: Ablation, width: int) -> Table:
+    """Build the table of the main metric, with accuracies of other splits, and as many columns as there is room for."""
+    variants = ablation.select_variants(MAX_ROWS)
+    results = build_table(ablation, ablation.metric, variants)
+    columns = dict(zip(_shorten(results.factors), zip(*results.text, strict=True), strict=False))
+    entries = zip(*(row.entries for row in results.rows), strict=True)
+    for column, its in zip(results.columns, entries, strict=True):
+        heading = HEADINGS.get(column.heading, column.heading) or ablation.metric
+        if column.heading == "n":
+            columns[heading] = tuple(" ".join(filter(None, (entry.text, entry.small))) for entry in its)
+        elif any(entry.text not in (NOTHING, "") for entry in its):
+            columns[heading] = tuple(entry.text for entry in its)
+    for name in ablation.metrics:
+        if name.endswith("/accuracy") and name != ablation.metric:
+            rows = build_table(ablation, name, variants).rows
+            columns[name] = tuple(row.entries[1].text for row in rows)
+    others = [name for name in columns if name in ablation.metrics and name != ablation.metric]
+    optional = [name for name in (*others, *DROPPED, *reversed(columns)) if name in columns and name != ablation.metric]
+    while sum(_measure_width(name, cells) + 3 for name, cells in columns.items()) >= width and len(columns) > 2:
+        del columns[optional.pop(0)]
+    caption = f"mean ± standard deviation over seeds. {describe_conditions(ablation.results.details)}"
     if len(variants) < len(ablation.variants):
-        caption += f"; {len(variants)} of {len(ablation.variants)} variants"
-    caption += f"\n{escape(describe_conditions(ablation.results.details))}"
-    table = Table(caption=caption, caption_justify="left")
-    table.add_column("variant", overflow="fold")
-    compared = ["difference", "its 95 %\ninterval", "better in"] if is_compared else []
-    headings = ["seeds", main, *compared, *["published"] * is_published, *others]
-    for heading in headings:
-        table.add_column(heading.replace("/", "\n"), justify="right", no_wrap=True)
-    for variant in variants:
-        cell = variant.cells[main]
-        cells = [escape(variant.name), _count_seeds(variant), format_mean(cell.summary)]
-        if is_compared:
-            cells += format_comparison(cell.comparison)
-        if is_published:
-            cells.append(format_number(cell.reproduction.published) if cell.reproduction else NOTHING)
-        table.add_row(*cells, *(format_mean(variant.cells[name].summary) for name in others))
+        caption += f" {len(variants)} of {len(ablation.variants)} variants: the baseline and the best."
+    table = Table(caption=escape(caption), caption_justify="left")
+    for place, name in enumerate(columns):
+        is_factor = place < len(results.factors)
+        heading = escape(name if is_factor else name.replace("/", "\n"))
+        table.add_column(heading, justify="left" if is_factor else "right", overflow="fold")
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*map(escape, row))
     return table
+
+
+def _shorten(factors: Sequence[str]) -> list[str]:
+    """Return the last part of each key, such as `lr` for `optimizer.lr`; the whole key if two have the same."""
+    last = [factor.rpartition(".")[2] for factor in factors]
+    return last if len(set(last)) == len(last) else list(factors)
+
+
+def _measure_width(name: str, cells: Sequence[str]) -> int:
+    return max(map(cell_len, [*name.split("/"), *cells]))
 
 
 def _build_claims(ablation: Ablation) -> Table:
@@ -79,8 +103,3 @@ def _build_claims(ablation: Ablation) -> Table:
         columns = ([says], variants, both, claimed[:1], verdicts)
         table.add_row(*(escape("\n".join(column)) for column in columns))
     return table
-
-
-def _count_seeds(variant: Variant) -> str:
-    finished, total = len(variant.complete_runs), len(variant.runs)
-    return str(finished) if finished == total else f"{finished} of {total}"

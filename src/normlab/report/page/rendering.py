@@ -14,11 +14,11 @@ from markupsafe import Markup
 from normlab.report import claims_table
 from normlab.report.ablation import Ablation
 from normlab.report.claims_table import describe_origin, explain_claims, format_claim
+from normlab.report.columns import COLUMNS
 from normlab.report.figures.drawing import Figure
-from normlab.report.page.results_tables import build_results_table
 from normlab.report.page.run_details import build_row, collect_details
 from normlab.report.page.setup import describe_setup
-from normlab.report.tables import describe_conditions
+from normlab.report.tables import build_table, describe_conditions, format_effects, write_caption
 
 
 def write_page(ablation: Ablation, figures: Sequence[Figure], directory: Path, place: Path) -> None:
@@ -42,7 +42,10 @@ def write_page(ablation: Ablation, figures: Sequence[Figure], directory: Path, p
             claims=[(judged, format_claim(judged), describe_origin(judged)) for judged in ablation.claims],
             claim_headings=claims_table.HEADINGS,
             explanation=explain_claims(),
-            tables=[build_results_table(ablation, metric) for metric in ablation.metrics],
+            tables=[build_table(ablation, metric, ablation.variants, is_short=False) for metric in ablation.metrics],
+            caption=write_caption(ablation),
+            effects=format_effects(ablation),
+            meanings={column.heading: column.meaning for column in COLUMNS},
             rows=[(run, build_row(run, ablation.metric)) for variant in ablation.variants for run in variant.runs],
             conditions=describe_conditions(results.details),
             details=collect_details(results, setup, place),
