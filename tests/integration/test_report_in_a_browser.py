@@ -83,7 +83,7 @@ def opened(browser: Any, address: str) -> Iterator[Opened]:
 
 
 def column(page: Any, table: str, number: int) -> list[str]:
-    found: list[str] = page.locator(f"{table} tbody tr:not(.detail) > *:nth-child({number})").all_inner_texts()
+    found: list[str] = page.locator(f"{table} tbody tr > *:nth-child({number})").all_inner_texts()
     return [text.split("\n")[0].strip() for text in found]
 
 
@@ -99,48 +99,40 @@ def test_a_heading_sorts_its_table_either_way_and_what_is_missing_stays_last(ope
     assert column(page, ".results >> nth=0 >>", 1) == ["tf_nn", "batch", "alone", "none", "broken"]
 
 
-def test_equal_rows_keep_their_order_and_details_stay_with_their_run(opened: Opened) -> None:
+def test_equal_rows_keep_their_order(opened: Opened) -> None:
     page = opened.page
-    page.locator("#all tbody button").first.click()
     before = column(page, "#all", 2)
     page.locator("#all thead").get_by_role("button", name="Seed").click()
     assert column(page, "#all", 3) == sorted(column(page, "#all", 3))
     assert column(page, "#all", 2)[:5] == list(dict.fromkeys(before))
-    opened_row = page.locator("#all tr:has(button[aria-expanded=true])")
-    assert opened_row.evaluate("row => row.nextSibling.classList.contains('detail')")
 
 
-def test_a_run_opens_by_keyboard_and_shows_error_command_settings_and_links_to_its_files(opened: Opened) -> None:
+def test_a_run_opens_by_keyboard_and_shows_its_error_and_links_to_its_files(opened: Opened) -> None:
     page = opened.page
-    button = page.locator("#all tr", has_text="failed").get_by_role("button")
-    button.press("Enter")
-    sheet = page.locator("#all .sheet")
-    for words in ("RuntimeError: <b>too warm</b>", "normlab-rerun ", "run.json", "run.log", "made.broken"):
-        assert words in sheet.inner_text()
-    assert not sheet.locator("b").count()
+    row = page.locator("#all tr", has_text="failed")
+    row.locator("summary").press("Enter")
+    for words in ("RuntimeError: <b>too warm</b>", "run.json", "run.log"):
+        assert words in row.inner_text()
+    assert not row.locator("b").count()
     page.keyboard.press("Enter")
-    assert not sheet.is_visible()
+    assert not row.locator("pre").is_visible()
 
 
-def test_words_filter_the_runs_and_their_details(opened: Opened) -> None:
+def test_words_filter_the_runs(opened: Opened) -> None:
     page = opened.page
-    page.locator("#all tbody button").first.click()
     page.get_by_label("Filter runs").fill("BATCH 1")
     assert "of 24 runs" in page.locator("#found").inner_text()
     assert set(page.locator("#all tbody tr:not([hidden]) > td:nth-child(2)").all_inner_texts()) == {"batch"}
-    assert not page.locator("#all .sheet").is_visible()
     page.get_by_label("Filter runs").fill("")
-    assert page.locator("#all .sheet").is_visible()
+    assert page.locator("#all tbody tr:not([hidden])").count() == 24
 
 
 def test_on_a_phone_only_tables_scroll_sideways(opened: Opened) -> None:
     page = opened.page
     page.set_viewport_size({"width": 390, "height": 844})
-    page.locator("#all tbody button").first.click()
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert page.locator(".scroll").first.evaluate("region => region.scrollWidth > region.clientWidth")
-    assert page.locator("#all .sheet").evaluate("sheet => sheet.getBoundingClientRect().right") <= 390
 
 
 def test_the_page_is_dark_where_the_reader_prefers_it_and_figures_stay_on_white(opened: Opened) -> None:
@@ -156,13 +148,15 @@ def test_the_page_is_dark_where_the_reader_prefers_it_and_figures_stay_on_white(
     assert backgrounds[0] != backgrounds[1]
 
 
-def test_without_scripts_everything_but_the_details_can_be_read(browser: Any, address: str) -> None:
+def test_without_scripts_everything_can_be_read(browser: Any, address: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(address)
     assert page.locator("#all tbody tr").count() == 24
     assert not page.locator("#filter").is_visible()
     assert not page.get_by_role("button").count()
+    page.locator("#all tr", has_text="failed").locator("summary").click()
+    assert "too warm" in page.locator("#all").inner_text()
     context.close()
 
 
@@ -176,6 +170,5 @@ def test_axe_finds_nothing_to_complain_of(opened: Opened, scheme: Literal["light
         found: list[Any] = axe.run(page).response["violations"]
         return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
 
-    page.locator("#all tr", has_text="failed").get_by_role("button").click()
     page.locator("summary").evaluate_all("each => each.forEach((summary) => { summary.parentNode.open = true; })")
     assert violations() == []

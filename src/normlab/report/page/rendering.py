@@ -16,7 +16,7 @@ from normlab.report.ablation import Ablation
 from normlab.report.claims_table import describe_origin, explain_claims, format_claim
 from normlab.report.columns import COLUMNS
 from normlab.report.figures.drawing import Figure
-from normlab.report.page.run_details import build_row, collect_details
+from normlab.report.page.run_details import build_row
 from normlab.report.page.setup import describe_setup
 from normlab.report.tables import build_table, describe_conditions, format_effects, write_caption
 
@@ -31,14 +31,13 @@ def write_page(ablation: Ablation, figures: Sequence[Figure], directory: Path, p
         place: final directory of the report; links are relative to it.
     """
     results = ablation.results
-    setup = describe_setup(results)
     style, script = read_template("page.css"), read_template("page.js")
     text = (
         create_environment()
         .get_template("page.html.jinja")
         .render(
             ablation=ablation,
-            setup=setup,
+            setup=describe_setup(results),
             claims=[(judged, format_claim(judged), describe_origin(judged)) for judged in ablation.claims],
             claim_headings=claims_table.HEADINGS,
             explanation=explain_claims(),
@@ -46,9 +45,8 @@ def write_page(ablation: Ablation, figures: Sequence[Figure], directory: Path, p
             caption=write_caption(ablation),
             effects=format_effects(ablation),
             meanings={column.heading: column.meaning for column in COLUMNS},
-            rows=[(run, build_row(run, ablation.metric)) for variant in ablation.variants for run in variant.runs],
+            rows=[build_row(run, ablation.metric, place) for variant in ablation.variants for run in variant.runs],
             conditions=describe_conditions(results.details),
-            details=collect_details(results, setup, place),
             pictures=[(figure, *_load_image(directory / "figures" / f"{figure.name}.svg")) for figure in figures],
             places=[str(directory) for directory in results.directories],
             version=version("normlab"),
@@ -64,7 +62,7 @@ def write_page(ablation: Ablation, figures: Sequence[Figure], directory: Path, p
 
 def create_environment() -> Environment:
     """Return the settings of the templates."""
-    environment = Environment(
+    return Environment(
         loader=PackageLoader("normlab.report.page", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -72,8 +70,6 @@ def create_environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # unsorted
-    return environment
 
 
 def read_template(name: str) -> str:

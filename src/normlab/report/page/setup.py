@@ -1,7 +1,6 @@
 """Set-up of the runs: their number and seeds, the keys in which configs differ, and the environments."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from normlab.report.formatting import NOTHING, format_counts, format_ranges, format_statuses
@@ -15,8 +14,6 @@ MUST_AGREE = ("precision", "device", "git_commit", "torch")
 
 @dataclass(frozen=True)
 class Setup:
-    settings: Mapping[str, Mapping[str, str]]
-    """Run id → the keys of its config that can change its result, as one level."""
     differing: dict[str, str]
     """Keys whose values differ between runs → the values, with numbers of runs."""
     shared: dict[str, str]
@@ -31,11 +28,11 @@ class Setup:
 def describe_setup(results: Results) -> Setup:
     """Compare the configs and environments of all runs, key by key."""
     runs = results.details
-    settings = {run.id: describe_settings(run.config) for run in runs}
+    settings = [describe_settings(run.config) for run in runs]
     differing: dict[str, str] = {}
     shared: dict[str, str] = {}
-    for key in dict.fromkeys(key for values in settings.values() for key in values):
-        counts = Counter(values.get(key, NOTHING) for values in settings.values())
+    for key in dict.fromkeys(key for values in settings for key in values):
+        counts = Counter(values.get(key, NOTHING) for values in settings)
         (differing if len(counts) > 1 else shared)[key] = format_counts(counts)
     recorded = [run for run in runs if run.record.environment]
     keys = dict.fromkeys(key for run in recorded for key in run.record.environment)
@@ -50,7 +47,6 @@ def describe_setup(results: Results) -> Setup:
         disagreements.append(f"{changed} of {len(runs)} runs were trained with uncommitted code changes.")
     seeds = [run.record.seed for run in runs]
     return Setup(
-        settings=settings,
         differing=differing,
         shared=shared,
         runs=f"{len(runs)}: {format_statuses(Counter(run.status for run in runs))}",
