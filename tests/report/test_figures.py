@@ -218,7 +218,6 @@ def test_names_are_literal_and_no_text_leaves_the_page(tmp_path: Path) -> None:
         {1: math.nan, 2: 0.5, 3: math.inf},
         {1: 0.0, 2: 0.0},
         {1: 1e300, 2: -1e140, 3: 1e140, 10**15: 1.0},
-        {1: 5e-324, 2: 1e140},
         {7: -1.0},
         {},
     ],
@@ -338,11 +337,9 @@ def test_a_variant_without_a_finished_run_keeps_its_row(tmp_path: Path) -> None:
     assert "none no result" in figure.alternative
 
 
-def test_final_values_and_factors_too_large_to_draw_are_left_out(tmp_path: Path) -> None:
-    for rate in (-1e308, 0.0, 1e308):
-        for seed, value in enumerate((1e308, -1e308)):  # their mean is 0
-            settings = {"optimizer": {"lr": rate}}
-            make_run(tmp_path / "x", "none", seed, metrics={"huge": value, "a": 0.5}, config=settings, curves={})
+def test_final_values_too_large_to_draw_are_left_out(tmp_path: Path) -> None:
+    for seed, value in enumerate((1e308, -1e308)):  # their mean is 0
+        make_run(tmp_path / "x", "none", seed, metrics={"huge": value, "a": 0.5}, curves={})
     with np.errstate(all="ignore"):
         figures = draw(analyse(load(tmp_path / "x")), tmp_path / "out")
     assert [figure.name for figure in figures] == ["final_a"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from normlab.report.comparison import Comparison
-from normlab.report.load import Results, Run
+from normlab.report.load import LARGEST, Results, Run
 from normlab.report.statistics import UNBOUNDED, Bounds, Reach, Reproduction, Summary
 from normlab.report.variants import Label
 from normlab.report.verdicts import JudgedClaim
@@ -69,9 +69,9 @@ class Variant:
         return {}
 
     def values(self, metric: str) -> dict[int, float]:
-        """Return seed → final value; values that are not finite are left out."""
+        """Return seed → final value; values that are not finite, or too large to be squared, are left out."""
         values = {run.record.seed: run.record.metrics.get(metric, math.nan) for run in self.complete_runs}
-        return {seed: value for seed, value in values.items() if math.isfinite(value)}
+        return {seed: value for seed, value in values.items() if abs(value) < LARGEST}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from normlab.runs.directory import RunDirectory, find_runs
 from normlab.runs.identity import identify
 from normlab.runs.record import Record
 
+LARGEST = 1e150
+"""Values beyond this count as infinite: their squares would overflow."""
 HEAD = "step,name,value\n"
 NORMALIZER_ROWS = "normalizer/"
 """Prefix of names in `metrics.csv` that describe single normalizers; frames of curves leave them out."""
@@ -102,10 +104,10 @@ class Results:
 
     @cached_property
     def curves_over_steps(self) -> pd.DataFrame:
-        """The curves without metrics that no run observed at more than one step."""
+        """The finite values of curves, without metrics that no run observed at more than one step."""
         points = self.curves.groupby(["name", "run_id"], observed=True)["step"].nunique()
         names = points[points > 1].index.get_level_values("name")
-        return self.curves[self.curves["name"].isin(names)]
+        return self.curves[self.curves["name"].isin(names) & (self.curves["value"].abs() < LARGEST)]
 
 
 def load(

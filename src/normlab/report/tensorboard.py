@@ -19,7 +19,6 @@ from tensorboard.util.tensor_util import make_tensor_proto  # type: ignore[impor
 
 from normlab.report.ablation import Ablation, Variant
 from normlab.report.figures.curves import average_pointwise
-from normlab.report.figures.drawing import LARGEST
 from normlab.report.markdown import escape_markdown, write_markdown
 from normlab.report.statistics import Bounds
 
@@ -40,7 +39,7 @@ def write_events(ablation: Ablation, directory: Path) -> None:
     wall_time = max((record.stat().st_mtime for record in records), default=0.0)
     drawn = ablation.select_variants(MAX_VARIANTS)
     names = [variant.name for variant in drawn]
-    rows = curves[curves["variant"].isin(names) & (curves["value"].abs() < LARGEST)]
+    rows = curves[curves["variant"].isin(names)]
     rows = rows.sort_values("step", kind="stable").drop_duplicates(["run_id", "name", "step"], keep="last")
     for variant, name in zip(drawn, directory_names(names), strict=True):
         with closing(EventFile(directory / "variants" / name, wall_time)) as events:

@@ -52,7 +52,7 @@ def draw_curves(ablation: Ablation, selection: Selection) -> Iterator[drawing.Dr
     rows = ablation.results.curves_over_steps
     if rows.empty:
         return
-    rows = rows[rows["variant"].isin(list(selection.styles)) & (rows["value"].abs() < drawing.LARGEST)]  # drops nan
+    rows = rows[rows["variant"].isin(list(selection.styles))]
     rows = rows.sort_values("step", kind="stable").drop_duplicates(["run_id", "name", "step"], keep="last")
     by_metric = {str(name): group for name, group in rows.groupby("name", observed=True, sort=False)}
     for metric in dict.fromkeys([*ablation.metrics, *by_metric]):
@@ -143,7 +143,7 @@ def _compute_limits(curves: Sequence[Curve], is_loss: bool) -> tuple[float, floa
     settled = [line for curve in curves for line in curve.settled] or lines
     published = [curve.published for curve in curves]
     every, steady = (np.concatenate([*group, *published])[:, 1] for group in (lines, settled))
-    is_logarithmic = is_loss and every.min() > drawing.SMALLEST and every.max() > LOG_RATIO * every.min()
+    is_logarithmic = is_loss and every.min() > 0 and every.max() > LOG_RATIO * every.min()
     if is_logarithmic:
         every, steady = np.log10(every), np.log10(steady)
     span = steady.max() - steady.min() or max(abs(steady.max()) * 0.1, 1e-3)

@@ -30,10 +30,6 @@ DOUBLE = 6.5
 """Width of a figure with several panels in inches: 165 mm."""
 FONT_SIZE = 7.5
 """As in `report.mplstyle`, in points."""
-LARGEST = 1e150
-"""Values beyond this are left out like infinite ones: their squares and axis limits would overflow."""
-SMALLEST = 1 / LARGEST
-"""Lower bound of logarithmic axes, for the same reason."""
 
 GREY = "#555555"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999933")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from normlab.report.ablation import Variant
 from normlab.report.figures import drawing
 from normlab.report.figures.selection import Selection
-from normlab.report.load import NORMALIZER_ROWS, Run, read_metrics
+from normlab.report.load import LARGEST, NORMALIZER_ROWS, Run, read_metrics
 
 MAX_LAYERS = 4
 MAX_COLUMNS = 4
@@ -84,7 +84,7 @@ def _choose_runs(variants: Sequence[Variant]) -> Iterator[tuple[Variant, Run]]:
 
 def _read_points(run: Run) -> dict[tuple[str, str], Points]:
     rows = read_metrics(run.directory, [])
-    rows = rows[rows["name"].str.startswith(NORMALIZER_ROWS) & (rows["value"].abs() < drawing.LARGEST)]
+    rows = rows[rows["name"].str.startswith(NORMALIZER_ROWS) & (rows["value"].abs() < LARGEST)]
     rows = rows.drop_duplicates(["name", "step"], keep="last").sort_values("step", kind="stable")
     points = {}
     for name, group in rows.groupby("name", sort=False):

@@ -53,11 +53,8 @@ def _read_inputs(file: Path, name: str) -> Inputs | None:
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
         return None
     images_after = np.nan_to_num(images_after, posinf=0.0, neginf=0.0)
-    return Inputs(name, _drop_infinite(cloud), _drop_infinite(cloud_after), images / 255, images_after)
-
-
-def _drop_infinite(cloud: Array) -> Array:
-    return cloud[(np.abs(cloud) < drawing.LARGEST).all(axis=1)]
+    cloud, cloud_after = (points[np.isfinite(points).all(axis=1)] for points in (cloud, cloud_after))
+    return Inputs(name, cloud, cloud_after, images / 255, images_after)
 
 
 def _draw(rows: Sequence[Inputs]) -> drawing.Drawing:

@@ -61,7 +61,7 @@ def _draw(columns: Sequence[Observations], names: Sequence[str], selection: Sele
 
 def _scale_logarithmically(row: Sequence[Axes]) -> None:
     values = np.concatenate([np.asarray(line.get_ydata()) for axes in row for line in axes.lines])
-    values = values[values > drawing.SMALLEST]
+    values = values[values > 0]
     low, high = min(values.min(), 1 / 1.1), max(values.max(), 1.1)
     margin = (high / low) ** 0.06
     for axes in row:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normlab.report.ablation import Ablation, Variant
-from normlab.report.figures.drawing import LARGEST, LineStyle, assign_styles
+from normlab.report.figures.drawing import LineStyle, assign_styles
 from normlab.report.statistics import Summary
 from normlab.report.variants import Label, format_label
 
@@ -63,14 +63,9 @@ def shorten_names(labels: Sequence[Label]) -> tuple[list[str], str]:
 
 
 def get_summary(variant: Variant, metric: str) -> Summary | None:
-    """Return the summary of a final metric, or None if there is none or its mean or interval is too large to draw."""
+    """Return the summary of a final metric, or None if there is none."""
     cell = variant.cells.get(metric)
-    if cell is None or cell.summary is None:
-        return None
-    found = cell.summary
-    ends = found.interval.low, found.interval.high  # nan for fewer than three runs
-    is_drawable = np.nanmax(np.abs([found.mean, found.best, found.worst, *ends])) < LARGEST
-    return cell.summary if is_drawable else None
+    return None if cell is None else cell.summary
 
 
 def get_published_value(variant: Variant, metric: str) -> float:
@@ -92,4 +87,4 @@ def _parse_number(value: Any) -> float:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         return math.nan
-    return number if abs(number) < LARGEST else math.nan
+    return number if math.isfinite(number) else math.nan

@@ -1,5 +1,6 @@
 """The report's metric as a function of a numeric factor, such as the learning rate."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ def draw_sensitivity(ablation: Ablation, selection: Selection) -> Iterator[drawi
     """Draw each numeric factor with at least three values."""
     for factor in ablation.factors:
         parsed = {value: parse_number(value) for value in (variant.label[factor] for variant in ablation.variants)}
-        numbers = {text: value for text, value in parsed.items() if value is not None and abs(value) < drawing.LARGEST}
+        numbers = {text: value for text, value in parsed.items() if value is not None and math.isfinite(value)}
         if len(numbers) == len(parsed) and len(set(numbers.values())) >= MIN_VALUES:
             lines = _collect_lines(ablation, factor, numbers)
             if lines:
