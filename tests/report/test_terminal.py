@@ -6,6 +6,7 @@ from pathlib import Path
 from normlab.report.analysis import analyse
 from normlab.report.load import load
 from normlab.report.terminal import print_report
+from normlab.runs.claims import note_claims
 
 from .made_runs import make_run
 
@@ -74,3 +75,15 @@ def test_markup_in_names_is_printed_as_it_is(tmp_path: Path) -> None:
     make_run(tmp_path / "e", "[red]x[/red]")
     make_run(tmp_path / "e", "none")
     assert "[red]x[/red]" in printed(tmp_path / "e")
+
+
+def test_intervals_of_claims_stay_in_one_line_of_a_hundred_columns(tmp_path: Path) -> None:
+    for normalizer, accuracy in (("none", 0.5), ("batch_norm_1d", 0.51)):
+        for seed in range(6):
+            make_run(tmp_path / "e", normalizer, seed, accuracy=accuracy - seed % 2 / 100)
+    says = "Batch normalization with unusual settings ends with the same training accuracy as no normalization."
+    claim = {"says": says, "of": "batch_norm_1d", "like": "none", "within": 0.005}
+    note_claims(tmp_path / "e", {"same_end": claim})
+    lines = printed(tmp_path / "e").partition("mean ±")[0].splitlines()
+    assert max(map(len, lines)) <= 100
+    assert any("0.0100 [0.0100, 0.0100]" in line for line in lines)

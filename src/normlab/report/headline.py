@@ -33,7 +33,7 @@ def _describe_largest_effect(variants: Sequence[Variant], metric: str) -> str:
         {k: v for k, v in label.items() if v != other[k]}
         for label, other in ((variant.label, rival), (rival, variant.label))
     )
-    shared = format_label({key: value for key, value in variant.label.items() if key not in ours})
+    shared = ", ".join(f"{key}={value}" for key, value in variant.label.items() if key not in ours)
     side = "above" if comparison.difference > 0 else "below"
     text = f"Largest effect on {metric}: {format_label(ours)} is {format_number(abs(comparison.difference))} {side}"
     text += f" {format_label(theirs)}{f' at {shared}' if shared else ''}"

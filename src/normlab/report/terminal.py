@@ -17,9 +17,12 @@ from normlab.report.tables import build_table, describe_conditions
 
 MAX_ROWS = 12
 MAX_NOTES = 5
+CLAIM_HEADINGS = ("claim", "variant", "estimate", "claimed", "verdict")
+NARROW, WIDE = 14, 28
+"""Characters of a column of text in the table of claims."""
 HEADINGS = {"n": "seeds", "mean ± sd": ""}
 """Other headings than in files; empty for the name of the metric."""
-DROPPED = ("95 % interval", "published", "better in", "its interval")
+DROPPED = ("95 % interval", "better in", "published", "its interval")
 """Columns that are left out first if the terminal is too narrow."""
 WIDTH = 100
 """Characters of a line if the output is no terminal."""
@@ -35,7 +38,7 @@ def print_report(ablation: Ablation, directory: Path, file: TextIO) -> None:
     """
     console = Console(file=file, width=None if file.isatty() else WIDTH, highlight=False)
     if ablation.claims:
-        console.print(_build_claims(ablation))
+        console.print(_build_claims(ablation, console.width))
     if ablation.metrics:
         console.print(_build_table(ablation, console.width))
     lines = [ablation.headline, *ablation.notes[:MAX_NOTES]]
@@ -89,10 +92,9 @@ def _measure_width(name: str, cells: Sequence[str]) -> int:
     return max(map(cell_len, [*name.split("/"), *cells]))
 
 
-def _build_claims(ablation: Ablation) -> Table:
+def _build_claims(ablation: Ablation, width: int) -> Table:
     table = Table(show_lines=True)
-    for heading in ("claim", "variant", "estimate", "claimed", "verdict"):
-        table.add_column(heading, overflow="fold")
+    rows, widths = [], list[int]()
     for judged in ablation.claims:
         # A column of variants, of metrics, of estimates and so on.
         variants, _, estimates, intervals, claimed, _, verdicts = zip(
@@ -101,5 +103,16 @@ def _build_claims(ablation: Ablation) -> Table:
         both = map(" ".join, zip(estimates, intervals, strict=True))
         says = f"{judged.claim.name}: {judged.claim.says}"
         columns = ([says], variants, both, claimed[:1], verdicts)
-        table.add_row(*(escape("\n".join(column)) for column in columns))
+        rows.append(["\n".join(column) for column in columns])
+    for place, heading in enumerate(CLAIM_HEADINGS):
+        cells = [heading, *(row[place] for row in rows)]
+        line = max(cell_len(line) for cell in cells for line in cell.splitlines())
+        word = max(cell_len(word) for cell in cells for word in cell.split())
+        # Intervals stay in one line, words are whole as far as there is room, and the claim gets the rest.
+        widths = [*widths, line if heading == "estimate" else min(line, max(word, NARROW), WIDE)]
+    widths[0] = max(NARROW, width - sum(widths[1:]) - 3 * len(widths) - 1)
+    for heading, its_width in zip(CLAIM_HEADINGS, widths, strict=True):
+        table.add_column(heading, overflow="fold", width=its_width)
+    for row in rows:
+        table.add_row(*map(escape, row))
     return table
