@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import TextIO
 
 from rich.cells import cell_len
@@ -18,8 +19,6 @@ from normlab.report.tables import build_table, describe_conditions
 MAX_ROWS = 12
 MAX_NOTES = 5
 CLAIM_HEADINGS = ("claim", "variant", "estimate", "claimed", "verdict")
-NARROW, WIDE = 14, 28
-"""Characters of a column of text in the table of claims."""
 HEADINGS = {"n": "seeds", "mean ± sd": ""}
 """Other headings than in files; empty for the name of the metric."""
 DROPPED = ("95 % interval", "better in", "published", "its interval")
@@ -93,26 +92,30 @@ def _measure_width(name: str, cells: Sequence[str]) -> int:
 
 
 def _build_claims(ablation: Ablation, width: int) -> Table:
-    table = Table(show_lines=True)
-    rows, widths = [], list[int]()
+    """Build the table of claims: intervals stay in one line, other texts are wrapped, and claims get the room left."""
+    rows: list[tuple[str, list[tuple[str, ...]]]] = []
     for judged in ablation.claims:
-        # A column of variants, of metrics, of estimates and so on.
-        variants, _, estimates, intervals, claimed, _, verdicts = zip(
-            *(line.cells for line in format_claim(judged)), strict=True
-        )
-        both = map(" ".join, zip(estimates, intervals, strict=True))
-        says = f"{judged.claim.name}: {judged.claim.says}"
-        columns = ([says], variants, both, claimed[:1], verdicts)
-        rows.append(["\n".join(column) for column in columns])
-    for place, heading in enumerate(CLAIM_HEADINGS):
-        cells = [heading, *(row[place] for row in rows)]
-        line = max(cell_len(line) for cell in cells for line in cell.splitlines())
-        word = max(cell_len(word) for cell in cells for word in cell.split())
-        # Intervals stay in one line, words are whole as far as there is room, and the claim gets the rest.
-        widths = [*widths, line if heading == "estimate" else min(line, max(word, NARROW), WIDE)]
-    widths[0] = max(NARROW, width - sum(widths[1:]) - 3 * len(widths) - 1)
+        lines: list[tuple[str, ...]] = []
+        for line in format_claim(judged):
+            variant, _, estimate, interval, claimed, _, verdict = line.cells
+            lines.append((variant, f"{estimate} {interval}", "" if lines else claimed, verdict))
+        rows.append((f"{judged.claim.name}: {judged.claim.says}", lines))
+    columns = [[says for says, _ in rows], *zip(*(line for _, lines in rows for line in lines), strict=True)]
+    least = [max(cell_len(word) for text in column for word in text.split()) for column in columns]
+    widths = [max(map(cell_len, column)) for column in columns]
+    least[2] = widths[2]
+    while sum(widths) + 3 * len(widths) + 1 > width:
+        wider = [place for place in range(len(widths)) if widths[place] > least[place]]
+        if not wider:  # then words are split
+            break
+        widths[max(wider, key=widths.__getitem__)] -= 1
+    table = Table(show_lines=True)
     for heading, its_width in zip(CLAIM_HEADINGS, widths, strict=True):
         table.add_column(heading, overflow="fold", width=its_width)
-    for row in rows:
-        table.add_row(*map(escape, row))
+    for says, lines in rows:
+        wrapped = [[wrap(text, its) or [""] for text, its in zip(line, widths[1:], strict=True)] for line in lines]
+        # Each variant starts at the same height in all columns.
+        padded = [[[*part, *[""] * (max(map(len, parts)) - len(part))] for part in parts] for parts in wrapped]
+        cells = ["\n".join(text for parts in padded for text in parts[place]) for place in range(len(widths) - 1)]
+        table.add_row(*map(escape, [says, *cells]))
     return table
