@@ -15,15 +15,16 @@ from normlab.report.formatting import format_interval
 from normlab.report.load import load
 from normlab.report.markdown import escape_markdown
 from normlab.report.page.rendering import create_environment, read_template
+from normlab.report.tables import blank_repeats
 
 HEADINGS = ("experiment", "source", "claim", "verdict", "interval", "published figures", "runs", "core-minutes")
 
 
 @dataclass(frozen=True)
-class Reproduction:
+class JudgedExperiment:
     """Runs of an experiment from which its claims are judged."""
 
-    experiment: str
+    name: str
     directory: Path
     run_ids: Collection[str]
 
@@ -33,13 +34,15 @@ class Reproduction:
         return f"{self.directory.name}/report/index.html"
 
 
-def write_reproduction(reproductions: Sequence[Reproduction], directory: Path, file: TextIO) -> None:
-    """Print a row per claim, and write `reproduction.md` and `reproduction.html`. Raises OSError."""
-    rows = [(it, row) for it in reproductions for row in tabulate_claims(it)]
-    table = Table(*HEADINGS, show_lines=True)
+def write_reproduction(experiments: Sequence[JudgedExperiment], directory: Path, file: TextIO) -> None:
+    """Print a row per claim, without sources, and write `reproduction.md` and `reproduction.html`. Raises OSError."""
+    rows = [(it, row) for it in experiments for row in tabulate_experiment(it)]
+    printed = [place for place, heading in enumerate(HEADINGS) if heading != "source"]
+    table = Table(*(HEADINGS[place] for place in printed), show_lines=True)
+    for row in blank_repeats([row for _, row in rows], 1):
+        table.add_row(*(row[place] for place in printed))
     lines = [" | ".join(HEADINGS), " | ".join("---" for _ in HEADINGS)]
     for it, (name, *others) in rows:
-        table.add_row(name, *others)
         lines.append(" | ".join([f"[{name}]({it.link})", *map(escape_markdown, others)]))
     (directory / "reproduction.md").write_text("\n".join(f"| {line} |" for line in lines) + "\n", encoding="utf-8")
     style = Markup(read_template("page.css"))
@@ -53,12 +56,12 @@ def write_reproduction(reproductions: Sequence[Reproduction], directory: Path, f
     print(f"Page: {directory / 'reproduction.html'}", file=file)
 
 
-def tabulate_claims(reproduction: Reproduction) -> list[tuple[str, ...]]:
+def tabulate_experiment(experiment: JudgedExperiment) -> list[tuple[str, ...]]:
     """Return a row for each claim of an experiment, as text in the order of `HEADINGS`."""
-    if not reproduction.directory.is_dir():
+    ids = experiment.run_ids
+    if not any((experiment.directory / "runs" / run_id).is_dir() for run_id in ids):  # none has left a trace
         return []
-    ids = reproduction.run_ids
-    ablation = analyse(load(reproduction.directory, keep=lambda run: run[1].run_id in ids))
+    ablation = analyse(load(experiment.directory, keep=lambda run: run[1].run_id in ids))
     cells = [cell for variant in ablation.variants for cell in variant.cells.values()]
     verdicts = [cell.reproduction.verdict for cell in cells if cell.reproduction]
     ended = [run.record for run in ablation.results.details if run.record.is_result]
@@ -71,5 +74,5 @@ def tabulate_claims(reproduction: Reproduction) -> list[tuple[str, ...]]:
     for judged in ablation.claims:
         intervals = [format_interval(it.judgement.low, it.judgement.high) for it in judged.verdicts]
         source = ablation.source.split(". ")[0]
-        rows.append((reproduction.experiment, source, judged.claim.says, judged.outcome, "\n".join(intervals), *shared))
+        rows.append((experiment.name, source, judged.claim.says, judged.outcome, "\n".join(intervals), *shared))
     return rows
