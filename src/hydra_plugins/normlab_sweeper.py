@@ -94,6 +94,7 @@ class AblationSweeper(BasicSweeper):
                 self.sweep_until_decided(overrides)
                 return
             batches = [self.plan(batch) for batch in self.split_arguments(overrides, self.max_batch_size)]
+            self.check_claims([*chain(*batches)])
             self.finish([*chain(*batches)], self.run_missing(batches))
 
     def sweep_until_decided(self, overrides: list[Override]) -> None:
@@ -103,6 +104,7 @@ class AblationSweeper(BasicSweeper):
         seeds = self.parse_overrides([order_seeds(overrides, self.max_seeds)])
         runs = [*chain(*map(self.plan, self.split_arguments([*overrides, *seeds], None)))]
         require_claims(runs[0].settings)
+        self.check_claims(runs)
         looks = UntilDecided(group_variants(runs), self.first_seeds)
         stopped: SystemExit | None = None
         done = 0
@@ -174,7 +176,6 @@ class AblationSweeper(BasicSweeper):
         from normlab.sweeps.plan import check, index_variants
         from normlab.sweeps.progress import show_progress
 
-        self.check_claims([*chain(*batches)])
         missing = [[run for run in batch if run.is_missing] for batch in batches]
         untried = {name: run for name, run in index_variants(chain(*missing)).items() if name not in self.tried}
         check([*untried.values()])
