@@ -59,6 +59,7 @@ class AblationSweeper(BasicSweeper):
         self.dry_run = dry_run
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Raises ConfigurationError if a setting of the sweeper is out of range."""
         from normlab.config.checks import require_between
         from normlab.config.sweep import Planner
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from normlab.report.build import build, locate_report
+from normlab.runs.claims import note_budget
 from normlab.runs.directory import RunDirectory
 
 from .made_runs import make_ablation, make_run
@@ -59,6 +60,13 @@ def test_a_report_of_a_part_of_a_directory_has_the_variants_of_that_part(report:
     assert none.returncode == 2
     assert "none of the 4 runs below e is as asked for" in none.stderr
     assert files(tmp_path / "e" / "report") == before
+
+
+def test_runs_that_are_there_but_not_asked_for_are_not_called_spared(report: ReportCommand, tmp_path: Path) -> None:
+    made = [make_run(tmp_path / "e", normalizer).name for normalizer in ("none", "batch")]
+    note_budget(tmp_path / "e", [*made, "mlp-none-seed1-00000000"])
+    one = report("e", "--where", "normalizer=batch")
+    assert "2 of the 3 runs of the budget were made, 1 spared" in one.stdout
 
 
 def test_a_report_over_several_directories_lies_beside_them(tmp_path: Path) -> None:

@@ -77,6 +77,24 @@ def test_markup_in_names_is_printed_as_it_is(tmp_path: Path) -> None:
     assert "[red]x[/red]" in printed(tmp_path / "e")
 
 
+def test_names_too_long_for_the_terminal_leave_out_all_that_is_not_needed(tmp_path: Path) -> None:
+    for number in range(2):
+        config = {"model": {"note": f"{number}" * 50}}
+        metrics = {"val/accuracy": 0.5, "test/accuracy": 0.5}
+        for normalizer in ("none", "b" * 60):
+            make_run(tmp_path / "e", normalizer, metrics=metrics, config=config)
+    text = printed(tmp_path / "e")
+    assert "accuracy" in text
+    assert "0.5000" in text
+    assert "seeds" not in text.partition("mean ±")[0]
+
+
+def test_a_claim_about_no_variant_in_particular_that_was_not_run_is_printed(tmp_path: Path) -> None:
+    make_run(tmp_path / "e")
+    note_claims(tmp_path / "e", {"it": {"says": "It holds.", "where": {"normalizer": "layer"}, "above": 0.5}})
+    assert "it: It holds." in printed(tmp_path / "e")
+
+
 def test_intervals_of_claims_stay_in_one_line_of_a_hundred_columns(tmp_path: Path) -> None:
     for normalizer, accuracy in (("none", 0.5), ("batch_norm_1d", 0.51)):
         for seed in range(6):

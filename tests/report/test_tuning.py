@@ -121,6 +121,25 @@ def test_variants_are_tuned_over_the_values_that_all_have(root: Path) -> None:
     assert {run.config["optimizer"]["lr"] for run in tuned.details if run.variant == "none"} == {0.01}
 
 
+def test_variants_that_share_no_two_values_are_not_tuned(root: Path) -> None:
+    for normalizer, lrs in (("none", (0.1, 0.2)), ("batch", (0.2, 0.4))):
+        for lr in lrs:
+            for seed in range(2):
+                make(root, normalizer, lr, seed, 0.5, 0.5)
+    tuned, (note,) = tune(load(root))
+    assert len(tuned.details) == 8
+    assert note == "Variants are not tuned: report.tune=optimizer.lr needs two values that all variants have."
+
+
+def test_variants_that_nothing_but_the_factor_tells_apart_are_one(root: Path) -> None:
+    for normalizer, accuracy in (("none", 0.5), ("batch", 0.6)):
+        for seed in range(2):
+            make(root, normalizer, 0.1, seed, accuracy, accuracy)
+    tuned, _ = tune(load(root), "normalizer")
+    assert {run.variant for run in tuned.details} == {"mlp-batch"}
+    assert {run.record.choices["normalizer"] for run in tuned.details} == {"batch"}
+
+
 def test_a_diverged_run_counts_as_guessing_in_the_choice(root: Path) -> None:
     for lr in (0.01, 0.1, 1.0):
         for seed in range(6):

@@ -1,7 +1,6 @@
 """The command `normlab-prune`: list what reports do not need, and remove it if asked to."""
 
 import argparse
-import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from normlab.processes.output import prepare_output
-from normlab.runs.directory import find_runs
+from normlab.runs.directory import find_runs, measure_size
 from normlab.runs.ownership import find_owner
 
 CHECKPOINTS = "checkpoints of runs that have ended"
@@ -47,7 +46,7 @@ def main() -> None:
 def find_prunable(directory: Path) -> Iterator[tuple[Path, str]]:
     """Yield paths that reports do not need, and the kind of each."""
     for run in find_runs(directory):
-        if re.fullmatch(r"\.old\d+", run.path.suffix):
+        if run.is_aside:
             if find_owner(run.path) is None:
                 yield run.path, ASIDE
             continue
@@ -70,13 +69,3 @@ def _read_first_step(file: Path) -> float:
 
     steps = (event.step for event in EventFileLoader(str(file)).Load() if event.HasField("summary"))
     return min(steps, default=float("inf"))
-
-
-def measure_size(path: Path) -> int:
-    """Return the bytes of a file, or of all files below a directory."""
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
-
-
-if __name__ == "__main__":
-    main()

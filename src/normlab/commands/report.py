@@ -70,7 +70,3 @@ def _report(
         print_report(ablation, directory, sys.stdout)
     else:
         print((directory / f"table.{output}").read_text(encoding="utf-8"), end="")
-
-
-if __name__ == "__main__":
-    main()

@@ -102,13 +102,12 @@ def merge_notes(notes: Sequence[Note], total: int) -> list[str]:
 def _describe_budget(results: Results) -> list[str]:
     """Return notes on the runs that were spared since seeds were added only until claims were decided."""
     notes = []
-    ids = {run.id for run in results.details}
     for directory in dict.fromkeys(run.directory.experiment for run in results.details):
         budget = read_budget(directory)
-        if spared := len(budget - ids):
+        if spared := sum(not (directory / "runs" / run_id).is_dir() for run_id in budget):
             notes.append(
-                f"Seeds were added only to the variants of undecided claims, so variants differ in their number of"
-                f" seeds: {len(budget) - spared} of the {len(budget)} runs of the budget were made, {spared} spared."
+                "Seeds were added only to the variants of undecided claims, so others may have fewer:"
+                f" {len(budget) - spared} of the {len(budget)} runs of the budget were made, {spared} spared."
             )
     return notes
 

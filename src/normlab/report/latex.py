@@ -6,6 +6,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from normlab.report.ablation import Ablation
+from normlab.report.markdown import BOLD
 from normlab.report.tables import build_table, cross_tabulate, describe_conditions, write_caption
 
 MAX_LINES = 40
@@ -29,7 +30,7 @@ def write_latex(ablation: Ablation) -> str:
     The document needs the packages booktabs and fontenc (T1); characters outside of T1 are printed as `?`.
     """
     variants = ablation.select_variants(max(4, MAX_LINES // max(1, len(ablation.metrics))))
-    caption = f"{ablation.title}. {write_caption(ablation)}"
+    caption = f"{ablation.title}. {write_caption(ablation)} {BOLD}"
     if len(variants) < len(ablation.variants):
         caption += f" Shown are {len(variants)} of {len(ablation.variants)} variants: baselines and the best."
     rows: list[list[str]] = []

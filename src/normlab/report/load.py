@@ -2,9 +2,8 @@
 
 import csv
 import math
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from normlab.report.variants import Label, derive_labels, format_label, parse_number
+from normlab.report.variants import Label, derive_labels, name_variant, parse_number
 from normlab.runs.directory import RunDirectory, find_runs
 from normlab.runs.identity import identify
 from normlab.runs.record import Record
@@ -86,12 +85,6 @@ class Results:
         """Direction and bounds of each metric, as the records of the runs say."""
         return {name: info for run in self.details for name, info in run.record.metrics_info.items()}
 
-    def select(self, run_ids: Collection[str]) -> "Results":
-        """Return the results of some runs alone, with the labels that they have among all."""
-        chosen = tuple(run for run in self.details if run.id in run_ids)
-        curves = self.curves[self.curves["run_id"].isin(list(run_ids))]
-        return replace(self, details=chosen, runs=self.runs[self.runs.index.isin(list(run_ids))], curves=curves)
-
     def higher_is_better(self, metric: str) -> bool:
         """Whether larger values of a metric are better."""
         return bool(self.metrics_info.get(metric, {}).get("better") != "lower")
@@ -141,7 +134,7 @@ def load(
         raise ValueError(f"none of the {len(found)} runs below {', '.join(map(str, places))} is as asked for")
     labels = derive_labels([config for _, _, config in contents], [record.choices for _, record, _ in contents])
     runs = [
-        Run(directory, record, config, label, format_label(label) or contents[0][1].run_id.rsplit("-seed", 1)[0])
+        Run(directory, record, config, label, name_variant(label, contents[0][1].run_id))
         for (directory, record, config), label in zip(contents, labels, strict=True)
     ]
     runs.sort(key=lambda run: (run.variant, run.record.seed, run.id))
@@ -190,8 +183,7 @@ def _find_runs(places: Sequence[Path], problems: list[str]) -> Iterator[Contents
     seen: set[Path] = set()
     for place in places:
         for directory in find_runs(place):
-            is_aside = re.fullmatch(r"\.old\d+", directory.path.suffix)  # moved there by a repeated run
-            if is_aside or directory.path.resolve() in seen:  # one place may contain another
+            if directory.is_aside or directory.path.resolve() in seen:  # one place may contain another
                 continue
             seen.add(directory.path.resolve())
             try:

@@ -9,6 +9,8 @@ from normlab.report.ablation import Ablation
 from normlab.report.claims_table import describe_origin, explain_claims, format_claim
 from normlab.report.tables import build_table, cross_tabulate, format_effects, write_caption
 
+BOLD = "Bold: the best mean."
+
 
 def write_markdown(ablation: Ablation) -> str:
     """Return headline, notes and tables; the two-way table comes first if there are two factors."""
@@ -35,7 +37,7 @@ def write_markdown(ablation: Ablation) -> str:
         for cells, row in zip(rows, table.rows, strict=True):
             cells[mean] = f"**{cells[mean]}**" if row.is_best else cells[mean]
         parts += [f"## {escape_markdown(metric)}", _render_table([*map(escape_markdown, table.headings)], rows)]
-    return "\n\n".join([*parts, escape_markdown(write_caption(ablation))]) + "\n"
+    return "\n\n".join([*parts, escape_markdown(f"{write_caption(ablation)} {BOLD}")]) + "\n"
 
 
 def write_claims(ablation: Ablation) -> str:

@@ -192,7 +192,7 @@ def write_caption(ablation: Ablation) -> str:
     if any(cell.comparison for cell in cells):
         text += (
             f" Differences from {format_label(ablation.baseline)}, paired by seed, and the number of seeds in which the"
-            " variant is better. Bold: the best mean."
+            " variant is better."
         )
     if any(cell.reproduction for cell in cells):
         text += (

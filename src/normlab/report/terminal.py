@@ -13,6 +13,7 @@ from rich.table import Table
 
 from normlab.report.ablation import Ablation
 from normlab.report.claims_table import format_claim
+from normlab.report.columns import format_mean
 from normlab.report.formatting import NOTHING
 from normlab.report.tables import build_table, describe_conditions
 
@@ -60,14 +61,16 @@ def _build_table(ablation: Ablation, width: int) -> Table:
             columns[heading] = tuple(" ".join(filter(None, (entry.text, entry.small))) for entry in its)
         elif any(entry.text not in (NOTHING, "") for entry in its):
             columns[heading] = tuple(entry.text for entry in its)
-    for name in ablation.metrics:
-        if name.endswith("/accuracy") and name != ablation.metric:
-            rows = build_table(ablation, name, variants).rows
-            columns[name] = tuple(row.entries[1].text for row in rows)
-    others = [name for name in columns if name in ablation.metrics and name != ablation.metric]
-    optional = [name for name in (*others, *DROPPED, *reversed(columns)) if name in columns and name != ablation.metric]
-    while sum(_measure_width(name, cells) + 3 for name, cells in columns.items()) >= width and len(columns) > 2:
-        del columns[optional.pop(0)]
+    needed = [*list(columns)[: len(results.factors)], ablation.metric]
+    others = [name for name in ablation.metrics if name.endswith("/accuracy") and name != ablation.metric]
+    for name in others:
+        summaries = [variant.cells[name].summary for variant in variants]
+        columns[name] = tuple(format_mean(summary) if summary else NOTHING for summary in summaries)
+    for name in dict.fromkeys((*others, *DROPPED, *reversed(columns))):
+        if sum(_measure_width(heading, cells) + 3 for heading, cells in columns.items()) < width:
+            break
+        if name not in needed:
+            columns.pop(name, None)
     caption = f"mean ± standard deviation over seeds. {describe_conditions(ablation.results.details)}"
     if len(variants) < len(ablation.variants):
         caption += f" {len(variants)} of {len(ablation.variants)} variants: the baseline and the best."
@@ -100,7 +103,8 @@ def _build_claims(ablation: Ablation, width: int) -> Table:
             variant, _, estimate, interval, claimed, _, verdict = line.cells
             lines.append((variant, f"{estimate} {interval}", "" if lines else claimed, verdict))
         rows.append((f"{judged.claim.name}: {judged.claim.says}", lines))
-    columns = [[says for says, _ in rows], *zip(*(line for _, lines in rows for line in lines), strict=True)]
+    texts = [[says for says, _ in rows], *zip(*(line for _, lines in rows for line in lines), strict=True)]
+    columns = [[heading, *column] for heading, column in zip(CLAIM_HEADINGS, texts, strict=True)]
     least = [max(cell_len(word) for text in column for word in text.split()) for column in columns]
     widths = [max(map(cell_len, column)) for column in columns]
     least[2] = widths[2]

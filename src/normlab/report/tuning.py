@@ -9,7 +9,7 @@ import numpy as np
 
 from normlab.report.claims import MAIN_METRIC
 from normlab.report.load import Results, Run, get_report_settings
-from normlab.report.variants import Label, format_label, parse_number
+from normlab.report.variants import Label, name_variant, parse_number, sort_labels
 
 Grid = Mapping[str, Mapping[int, Run]]
 """Value of the tuned factor → seed → run."""
@@ -58,19 +58,22 @@ def _tune(results: Results, factor: str, metric: str) -> tuple[Results, list[str
             known = ", ".join(run.label) or "none"
             raise ValueError(f"report.tune={factor} is no factor in which these runs differ: those are {known}")
         label = {key: value for key, value in run.label.items() if key != factor}
-        name = format_label(label) or run.id.rsplit("-seed", 1)[0]
+        name = name_variant(label, results.details[0].id)
         labels[name] = label
         variants.setdefault(name, {}).setdefault(run.label[factor], {})[run.record.seed] = run
     if not any(metric in run.record.metrics for run in results.details):
         raise ValueError(f"report.tune={factor} chooses by {metric}, which no run evaluates")
-    values = _sort_values(set.intersection(*(set(grid) for grid in variants.values())))
-    every = {value for grid in variants.values() for value in grid}
+    # As sorted in tables: numbers in ascending order.
+    every = [label[factor] for label in sort_labels([{factor: run.label[factor]} for run in results.details], {})]
+    values = [value for value in every if all(value in grid for grid in variants.values())]
+    if len(values) < 2:
+        raise ValueError(f"report.tune={factor} needs two values that all variants have")
     notes = [
         f"Every variant is compared at its best {factor} among {', '.join(values)}, chosen for each seed by {metric}"
         " of the other seeds."
     ]
-    if missing := every - set(values):
-        notes.append(f"Not all variants have {factor}={', '.join(_sort_values(missing))}: left out.")
+    if missing := [value for value in every if value not in values]:
+        notes.append(f"Not all variants have {factor}={', '.join(missing)}: left out.")
     kept: list[Run] = []
     at_edge: dict[str, str] = {}
     for name, grid in variants.items():
@@ -84,10 +87,6 @@ def _tune(results: Results, factor: str, metric: str) -> tuple[Results, list[str
     if not kept:
         raise ValueError(f"report.tune={factor} needs two seeds whose runs have ended at all of its values")
     return _select(results, kept, at_edge), notes
-
-
-def _sort_values(values: set[str]) -> list[str]:
-    return sorted(values, key=lambda value: (parse_number(value) is None, parse_number(value) or 0.0, value))
 
 
 def _choose(grid: Grid, results: Results, metric: str) -> dict[int, str]:
@@ -124,8 +123,9 @@ def _score(run: Run, results: Results, metric: str) -> float:
 
 def _select(results: Results, kept: Sequence[Run], at_edge: Mapping[str, str]) -> Results:
     names = {run.id: run.variant for run in kept}
-    part = results.select(names)
-    runs = part.runs.assign(variant=part.runs.index.map(names))
-    curves = part.curves.assign(variant=part.curves["run_id"].astype(str).map(names).astype("category"))
+    runs = results.runs.loc[[*names]]
+    runs = runs.assign(variant=runs.index.map(names))
+    curves = results.curves[results.curves["run_id"].isin([*names])]
+    curves = curves.assign(variant=curves["run_id"].astype(str).map(names).astype("category"))
     details = tuple(sorted(kept, key=lambda run: (run.variant, run.record.seed)))
-    return replace(part, details=details, runs=runs, curves=curves, at_edge=at_edge, is_tuned=True)
+    return replace(results, details=details, runs=runs, curves=curves, at_edge=at_edge, is_tuned=True)

@@ -47,6 +47,11 @@ def format_label(label: Mapping[str, str]) -> str:
     return ", ".join(f"{key}={value}" for key, value in label.items())
 
 
+def name_variant(label: Mapping[str, str], run_id: str) -> str:
+    """Return the label as text; if it is empty, the part that the ids of all runs of a variant share."""
+    return format_label(label) or run_id.rsplit("-seed", 1)[0]
+
+
 def describe_settings(config: Mapping[str, Any]) -> dict[str, str]:
     """Return the part of a config that can change results, with one level of keys: `{"optimizer.lr": "0.1", …}`."""
     return {key: str(value) for key, value in flatten(identify(config)).items()}

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -106,6 +107,11 @@ class RunDirectory:
             raise ValueError(f"{self.record} is the record of another run, {record.run_id}")
         return record
 
+    @property
+    def is_aside(self) -> bool:
+        """Whether a repeated run has moved it aside."""
+        return re.fullmatch(r"\.old\d+", self.path.suffix) is not None
+
     def move_aside(self) -> Path:
         """Rename the whole directory to a free name beside it, so that nothing in it is lost; return that name."""
         number = 1
@@ -125,6 +131,12 @@ def find_runs(place: Path) -> Iterator[RunDirectory]:
         seen |= {(Path(path) / name).resolve() for name in folders}
         if "run.json" in files:  # a link may have another name than the run
             yield RunDirectory(Path(path).resolve() if Path(path).is_symlink() else Path(path))
+
+
+def measure_size(path: Path) -> int:
+    """Return the bytes of a file, or of all files below a directory."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _replace_nan(value: Any) -> Any:

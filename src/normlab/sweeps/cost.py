@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from normlab.runs.directory import find_runs
+from normlab.runs.directory import find_runs, measure_size
 from normlab.runs.run import Run
 
 
@@ -56,7 +56,7 @@ def _measure(directories: Iterable[Path]) -> tuple[float | None, float | None]:
         record = found.state().record
         if record is not None and record.is_result and record.environment.get("host") == platform.node():
             records.append(record)
-            sizes.append(sum(file.stat().st_size for file in found.path.rglob("*") if file.is_file()) / 1e6)
+            sizes.append(measure_size(found.path) / 1e6)
     if not records:
         return None, None
     seconds = sum(record.core_seconds for record in records)

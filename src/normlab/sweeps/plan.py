@@ -65,6 +65,14 @@ def index_variants(runs: Iterable[Run]) -> dict[str, Run]:
     return {variant_id(run.settings, run.choices): run for run in runs}
 
 
+def group_by_directory(runs: Iterable[Run]) -> dict[Path, list[Run]]:
+    """Return the runs below each directory of an experiment."""
+    groups: dict[Path, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.experiment_directory, []).append(run)
+    return groups
+
+
 def try_variant(variant: Variant) -> str | None:
     """Build a variant on a few examples of its data, and make a step if it is new; return the mistake, if any."""
     # They import torch, which the driver of a sweep needs only to find GPUs or to train in its own process.
@@ -92,10 +100,7 @@ def report(runs: Sequence[Run]) -> bool:
     """
     sys.stdout.flush()
     are_built = True
-    by_directory: dict[Path, list[Run]] = {}
-    for run in runs:
-        by_directory.setdefault(run.experiment_directory, []).append(run)
-    for directory, planned in by_directory.items():
+    for directory, planned in group_by_directory(runs).items():
         if not directory.is_dir():  # no run has left a trace
             continue
         command = [sys.executable, "-c", "from normlab.commands.report import report_sweep; report_sweep()"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from normlab.errors import ConfigurationError
 from normlab.report.claims import FIRST_LOOK, LAST_LOOK
 from normlab.runs.claims import note_budget
 from normlab.runs.run import Run, explain_unwritable
+from normlab.sweeps.plan import group_by_directory
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,9 @@ class UntilDecided:
 
     def note_budget(self) -> None:
         """Note all runs of the budget, from which reports count those spared. Raises ConfigurationError."""
-        by_directory: dict[Path, list[str]] = {}
-        for run in (run for runs in self.budget for run in runs):
-            by_directory.setdefault(run.experiment_directory, []).append(run.id)
-        for directory, ids in by_directory.items():
+        for directory, runs in group_by_directory(chain(*self.budget)).items():
             with explain_unwritable(directory):
-                note_budget(directory, ids)
+                note_budget(directory, [run.id for run in runs])
 
     def add_seeds(self) -> None:
         """Look at the claims, and add seeds to the variants of those that are undecided.
@@ -59,10 +57,9 @@ class UntilDecided:
 
         if not all(run.state().status in ("finished", "diverged") for run in self.runs):
             return
-        ids = {run.id for run in self.runs}
-        directories = dict.fromkeys(run.experiment_directory for run in self.runs)
+        looks = [(directory, {run.id for run in runs}) for directory, runs in group_by_directory(self.runs).items()]
         # In a process of its own, as the report: pandas would double the memory of the driver.
-        outcomes = run_in_processes(list_undecided, [(directory, ids) for directory in directories], workers=1)
+        outcomes = run_in_processes(list_undecided, looks, workers=1)
         for outcome in outcomes:
             if outcome.error is not None:
                 raise ConfigurationError(f"the claims could not be judged: {outcome.error}")
