@@ -1,11 +1,15 @@
 """The command `normlab-reproduce`, on data that need no download."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+
+from .conftest import processes_in, record_of, wait_for
 
 REPRODUCE = (sys.executable, "-c", "from normlab.commands.reproduce import main; main()")
 
@@ -58,6 +62,36 @@ def test_all_claims_are_in_one_table_and_a_second_command_runs_nothing_again(tmp
     assert again.returncode == 0, again.stderr
     assert "demo: all 12 runs are there" in again.stdout
     assert "12 skipped of 12 runs" in again.stdout
+
+
+@pytest.mark.parametrize("as_a_terminal_does", [True, False])
+def test_a_signal_stops_the_sweep_in_good_order_and_the_table_is_written(
+    tmp_path: Path, as_a_terminal_does: bool
+) -> None:
+    asked = ("demo", "mlp", "data=digits", "normalizer=none", "seed=0", "steps=1000000")
+    process = subprocess.Popen(
+        [*REPRODUCE, *asked],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        wait_for(lambda: any(tmp_path.glob("outputs/*/runs/*/run.json")))
+        if as_a_terminal_does:
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert process.returncode == 130, printed
+    assert "Traceback" not in printed
+    (run,) = tmp_path.glob("outputs/*/runs/*")  # the other experiment was not started
+    assert record_of(run)["status"] == "interrupted"
+    assert "| 0 of 1 |" in (tmp_path / "outputs" / "reproduction.md").read_text()
+    wait_for(lambda: not processes_in(tmp_path))
 
 
 @pytest.mark.long

@@ -22,6 +22,9 @@ from normlab.sweeps.cost import Cost, estimate_cost
 TOGETHER = ("mlp", "preprocessing")
 """Experiments whose seeds train faster together on CPUs; on GPUs all do (benchmarks/README.md)."""
 
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals after which a sweep ends in good order."""
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -62,11 +65,13 @@ def main() -> None:
     for experiment in experiments:
         print(f"== {experiment.name}", flush=True)
         status = _run(*experiment.arguments)
-        if status >= 128 or (status and not experiment.runs[0].experiment_directory.exists()):
-            sys.exit(status)  # stopped by a signal, or by a mistake that the other experiments would repeat
+        if status and not experiment.runs[0].experiment_directory.exists():
+            sys.exit(status)  # a mistake that the other experiments would repeat
         statuses.append(status)
+        if status >= 128:  # stopped by a signal
+            break
     _summarize(experiments)
-    sys.exit(1 if any(statuses) else 0)
+    sys.exit(statuses[-1] if statuses[-1] >= 128 else any(statuses))
 
 
 def list_experiments() -> list[str]:
@@ -103,11 +108,13 @@ def _summarize(experiments: Sequence[Experiment]) -> None:
 
 
 def _run(*arguments: str) -> int:
-    """Run the command `normlab`, and return its exit status as shells count it."""
-    process = subprocess.Popen([sys.executable, "-m", "normlab", *arguments])
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the sweep hears Ctrl-C too, and ends in good order
+    """Run the command `normlab` and pass signals on to it; return its exit status as shells count it."""
+    # Its session is its own, so that Ctrl-C in a terminal reaches it once.
+    process = subprocess.Popen([sys.executable, "-m", "normlab", *arguments], start_new_session=True)
+    before = {number: signal.signal(number, lambda number, _: process.send_signal(number)) for number in PASSED_ON}
     try:
         status = process.wait()
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 128 - status if status < 0 else status
