@@ -145,5 +145,21 @@ def compute_area_under_curve(steps: ArrayLike, values: ArrayLike) -> float:
     return float(integrate.trapezoid(y, x) / (x[-1] - x[0])) if len(x) > 1 and x[-1] > x[0] else math.nan
 
 
+def average_pointwise(points: Values, bounds: Bounds) -> tuple[Values, Values, Values, Values]:
+    """Return the distinct steps, the mean at each, and both ends of its 95 % interval (Student's t) within bounds.
+
+    Args:
+        points: of all runs, shape (points, 2): steps and values.
+        bounds: smallest and largest possible value.
+    """
+    steps, values = points.T
+    distinct, place, n = np.unique(steps, return_inverse=True, return_counts=True)
+    mean = np.bincount(place, values) / n
+    squares = np.bincount(place, (values - mean[place]) ** 2)
+    degrees = np.where(n >= MIN_INTERVAL_SIZE, n - 1, np.nan)
+    half = stats.t.ppf(0.5 + CONFIDENCE / 2, degrees) * np.sqrt(squares / degrees / n)
+    return distinct, mean, np.maximum(mean - half, bounds[0]), np.minimum(mean + half, bounds[1])
+
+
 def _sort(values: ArrayLike) -> Values:
     return np.sort(np.asarray(values, dtype=np.float64))

@@ -18,9 +18,8 @@ from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignor
 from tensorboard.util.tensor_util import make_tensor_proto  # type: ignore[import-untyped]
 
 from normlab.report.ablation import Ablation, Variant
-from normlab.report.figures.curves import average_pointwise
 from normlab.report.markdown import escape_markdown, write_markdown
-from normlab.report.statistics import Bounds
+from normlab.report.statistics import Bounds, average_pointwise
 
 MAX_VARIANTS = 30
 """Variants with a run of their own. TensorBoard selects no run by default if there are more than 40."""

@@ -1,94 +1,119 @@
-"""Observations at the normalizers of one run of each variant."""
+"""Statistics at the normalizers of one run of each variant: their inputs, and the lag of running averages."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
+import matplotlib
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
-from normlab.report.ablation import Variant
+from normlab.report.ablation import Ablation
 from normlab.report.figures import drawing
+from normlab.report.figures.drawing import Drawing
 from normlab.report.figures.selection import Selection
 from normlab.report.load import LARGEST, NORMALIZER_ROWS, Run, read_metrics
 
+INPUTS = LOW, MIDDLE, HIGH = ("input_p15", "input_p50", "input_p85")
+AVERAGES = RATIO, OFFSET = ("variance_ratio", "mean_offset")
 MAX_LAYERS = 4
 MAX_COLUMNS = 4
 """Largest number of variants side by side."""
 
-Points = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Steps and values."""
+Observations = Mapping[tuple[str, str], pd.DataFrame]
+"""(Variant, layer) → values, with a row for each step and a column for each quantity."""
 
 
-@dataclass(frozen=True)
-class Observations:
-    """One run and its observations: (layer, quantity) → points."""
-
-    variant: Variant
-    seed: int
-    points: dict[tuple[str, str], Points]
-
-    def list_layers(self, quantities: Sequence[str]) -> list[str]:
-        """List the layers with any of these quantities, in network order."""
-        return list(dict.fromkeys(layer for layer, quantity in self.points if quantity in quantities))
-
-
-def select_columns(quantities: Sequence[str], selection: Selection) -> list[Observations]:
-    """Read one run of each of the best few variants with any of these quantities, in the order of all figures."""
-    runs = (
-        Observations(variant, run.record.seed, _read_points(run)) for variant, run in _choose_runs(selection.ranked)
-    )
-    columns = islice((run for run in runs if run.list_layers(quantities)), MAX_COLUMNS)
-    return sorted(columns, key=lambda run: selection.variants.index(run.variant))
-
-
-def select_layers(columns: Sequence[Observations], quantities: Sequence[str]) -> list[str]:
-    """Return the first, the last and evenly spaced layers of all columns."""
-    layers = list(dict.fromkeys(layer for run in columns for layer in run.list_layers(quantities)))
-    places = np.unique(np.linspace(0, len(layers) - 1, MAX_LAYERS).round().astype(int))
-    return [layers[place] for place in places]
-
-
-def describe_runs(columns: Sequence[Observations], selection: Selection) -> str:
-    """Name the seeds and, if not all variants are shown, the number of columns."""
-    text = f"seed {columns[0].seed}"
-    if len({run.seed for run in columns}) > 1:
-        text = ", ".join(f"seed {run.seed} of {run.variant.name}" for run in columns)
-    more = f" {len(columns)} of the variants in other figures have a column." if selection.remark else ""
-    return f"One run each, {text}, so there is no interval.{more}"
+def draw_layers(ablation: Ablation, selection: Selection) -> Iterator[Drawing]:
+    """Draw the inputs of normalizers and their running averages, both with a column for each variant."""
+    runs = {variant.name: variant.complete_runs[0] for variant in selection.variants if variant.complete_runs}
+    rows = pd.concat([pd.DataFrame(columns=["variant", "layer", "quantity"]), *map(_read_rows, runs.values())])
+    for draw, quantities in ((_draw_inputs, INPUTS), (_draw_averages, AVERAGES)):
+        its_rows = rows[rows["quantity"].isin(quantities)]
+        known = [variant for variant in selection.variants if variant.name in set(its_rows["variant"])]
+        variants = [variant.name for variant in replace(ablation, variants=known).select_variants(MAX_COLUMNS)]
+        if variants:
+            layers = its_rows.loc[its_rows["variant"].isin(variants), "layer"].unique()
+            layers = layers[np.unique(np.linspace(0, len(layers) - 1, MAX_LAYERS).round().astype(int))].tolist()
+            observed = {
+                (variant, layer): its_rows[(its_rows["variant"] == variant) & (its_rows["layer"] == layer)]
+                .pivot(index="step", columns="quantity", values="value")
+                .reindex(columns=list(quantities))
+                for variant in variants
+                for layer in layers
+            }
+            numbers = {
+                f"{variant}, {layer}/{quantity}": column.dropna().tolist()[-1:]
+                for (variant, layer), values in observed.items()
+                for quantity, column in values.items()
+            }
+            figure = draw(observed, variants, layers, selection)
+            seeds = ", ".join(map(str, sorted({runs[name].record.seed for name in variants})))
+            yield replace(figure, caption=f"{figure.caption} One run each, seed {seeds}.", numbers=numbers)
 
 
-def describe_last_values(
-    title: str, columns: Sequence[Observations], layers: Sequence[str], quantities: Sequence[str]
-) -> str:
-    """Compose an alternative text with the last value of each quantity, for each variant and layer."""
-    numbers = {
-        f"{run.variant.name}, {layer}:": [
-            run.points[layer, quantity][1][-1] for quantity in quantities if (layer, quantity) in run.points
-        ]
-        for run in columns
-        for layer in layers
-    }
-    return drawing.describe_numbers(f"{title} at the last step", numbers)
-
-
-def _choose_runs(variants: Sequence[Variant]) -> Iterator[tuple[Variant, Run]]:
-    """Yield a finished run of each variant, with the seed that most variants share, or the smallest of several."""
-    finished = [{run.record.seed: run for run in variant.complete_runs} for variant in variants]
-    shared = Counter(seed for runs in finished for seed in runs)
-    for variant, runs in zip(variants, finished, strict=True):
-        if runs:
-            yield variant, runs[min(runs, key=lambda seed: (-shared[seed], seed))]
-
-
-def _read_points(run: Run) -> dict[tuple[str, str], Points]:
+def _read_rows(run: Run) -> pd.DataFrame:
     rows = read_metrics(run.directory, [])
-    rows = rows[rows["name"].str.startswith(NORMALIZER_ROWS) & (rows["value"].abs() < LARGEST)]
-    rows = rows.drop_duplicates(["name", "step"], keep="last").sort_values("step", kind="stable")
-    points = {}
-    for name, group in rows.groupby("name", sort=False):
-        layer, _, quantity = str(name).removeprefix(NORMALIZER_ROWS).rpartition("/")
-        steps, values = group[["step", "value"]].to_numpy(dtype=np.float64).T
-        points[layer, quantity] = steps, values
-    return points
+    names = rows["name"].str.extract(f"^{NORMALIZER_ROWS}(?P<layer>.*)/(?P<quantity>.*)")
+    rows = rows.join(names).assign(variant=run.variant).dropna(subset=["layer"])
+    return rows[rows["value"].abs() < LARGEST].drop_duplicates(["name", "step"], keep="last")
+
+
+def _create_panels(variants: Sequence[str], labels: Sequence[str]) -> tuple[Canvas, NDArray[Any]]:
+    """Create a column for each variant, and a row for each label, whose panels share their scale."""
+    width = drawing.SINGLE if len(variants) == 1 else drawing.DOUBLE
+    canvas = drawing.create_canvas(width, 0.5 + 1.1 * len(labels))
+    panels = canvas.subplots(len(labels), len(variants), squeeze=False, sharex=True, sharey="row")
+    for axes, name in zip(panels[0], variants, strict=True):
+        axes.set_title(drawing.wrap_name(name, (width - 0.5) / len(variants) - 0.15))
+    for axes, label in zip(panels[:, 0], labels, strict=True):
+        axes.set_ylabel(label)
+    for axes in panels.flat:
+        drawing.set_step_ticks(axes, 3)
+    canvas.align_ylabels()
+    canvas.supxlabel("steps")
+    return canvas, panels
+
+
+def _draw_inputs(observed: Observations, variants: list[str], layers: list[str], selection: Selection) -> Drawing:
+    """Draw percentiles as in Ioffe and Szegedy (2015), figure 1, with a row for each layer."""
+    canvas, panels = _create_panels(variants, [drawing.wrap_name(layer, 1, 2) for layer in layers])
+    canvas.supylabel("input of the normalizer")
+    for (row, column), axes in np.ndenumerate(panels):
+        values = observed[variants[column], layers[row]]
+        colour = selection.styles[variants[column]].colour
+        _plot(axes, values[MIDDLE], color=colour)
+        _plot(axes, values[[LOW, HIGH]], color=colour, linewidth=0.6)
+        axes.fill_between(values.index, values[LOW], values[HIGH], color=colour, alpha=0.15, linewidth=0)
+    caption = "15th, 50th (thick) and 85th percentile of the inputs of normalizers."
+    return Drawing(canvas, "normalizer_inputs", "Distribution of normalizer inputs", caption)
+
+
+def _draw_averages(observed: Observations, variants: list[str], layers: list[str], selection: Selection) -> Drawing:
+    """Draw variances in the upper row, and means in the lower one, with a line for each layer."""
+    canvas, panels = _create_panels(variants, [quantity.replace("_", " ") for quantity in AVERAGES])
+    # Dark to light from the first layer to the last; the colours of variants would be misread.
+    shades = map(to_hex, matplotlib.colormaps["viridis"](np.linspace(0, 0.8, len(layers))))
+    styles = dict(zip(layers, map(drawing.LineStyle, shades, drawing.DASHES, drawing.MARKERS), strict=False))
+    for (row, column), axes in np.ndenumerate(panels):
+        for layer, style in styles.items():
+            values = observed[variants[column], layer][AVERAGES[row]]
+            _plot(axes, values, color=style.colour, linestyle=style.dashes)
+        axes.axhline(1 - row, color="#666666", linewidth=0.7, zorder=1)
+    lines = [line for axes in panels[0] for line in axes.lines]
+    drawing.choose_scale(panels[0, 0], "y", np.concatenate([line.get_ydata() for line in lines]))
+    drawing.add_legend(canvas, {layer: drawing.create_handle(style) for layer, style in styles.items()})
+    caption = (
+        "Running averages, used for inference, compared with 1,000 training images in training mode; without lag the "
+        "lines are at 1 and 0. Ratio of variances: geometric mean over features. Offset of means: root mean square in "
+        "standard deviations."
+    )
+    return Drawing(canvas, "running_statistics", "Lag of running averages behind the population", caption)
+
+
+def _plot(axes: Axes, values: pd.Series | pd.DataFrame, **style: Any) -> None:
+    axes.plot(values.index, values, marker="." if len(values) == 1 else None, **style)

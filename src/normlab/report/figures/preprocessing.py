@@ -1,122 +1,94 @@
 """Inputs before and after preprocessing: points in the plane and a few images."""
 
+import math
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
+from matplotlib.figure import Figure as Canvas
 
 from normlab.report.ablation import Ablation
 from normlab.report.figures import drawing
 from normlab.report.figures.selection import Selection
+from normlab.report.statistics import Values
 
-GAP = 1
-"""Pixels between images."""
 PERCENTILE = 99.5
 """Percentile of magnitudes drawn as black or white, since whitening produces single pixels far beyond all others."""
 
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Samples of one run as float64: points (N, 2), and images (K, C, H, W), in [0, 1] before preprocessing."""
-
-    name: str
-    cloud: Array
-    cloud_after: Array
-    images: Array
-    images_after: Array
+Samples = Mapping[str, Values]
+"""Points `cloud` and `cloud_after` (N, 2), `images` (K, C, H, W) in [0, 1] and `images_after`."""
 
 
 def draw_preprocessing(ablation: Ablation, selection: Selection) -> Iterator[drawing.Drawing]:
     """Draw a row for each preprocessing with samples from a run."""
-    rows: dict[str, Inputs] = {}
+    rows: dict[str, Samples] = {}
     for run in (run for variant in ablation.variants for run in variant.runs):
         name = str(run.record.choices.get("preprocessing", "preprocessing"))
-        if name not in rows and (inputs := _read_inputs(run.directory.inputs, name)):
-            rows[name] = inputs
+        if name not in rows and (samples := _read_samples(run.directory.inputs)):
+            rows[name] = samples
     if rows:
-        yield _draw(list(rows.values()))
+        yield drawing.Drawing(
+            _draw(rows),
+            name="preprocessing",
+            title=f"Inputs before and after preprocessing: {', '.join(rows)}",
+            caption="Points in the plane and training images. After preprocessing, grey is 0, and the largest 0.5 % of "
+            "magnitudes are black or white.",
+            numbers={
+                f"{name}, images after": (pixels.mean(), pixels.min(), pixels.max())
+                for name, pixels in ((name, samples["images_after"]) for name, samples in rows.items())
+            },
+        )
 
 
-def _read_inputs(file: Path, name: str) -> Inputs | None:
-    """Read the arrays, or return None if the file is missing or damaged."""
-    keys = ("cloud", "cloud_after", "images", "images_after")
+def _read_samples(file: Path) -> Samples:
+    """Read the arrays; return nothing if the file is missing or damaged."""
     try:
         with file.open("rb") as opened, np.load(opened) as content:
-            cloud, cloud_after, images, images_after = (content[key].astype(np.float64) for key in keys)
+            keys = ("cloud", "cloud_after", "images", "images_after")
+            samples = {key: np.nan_to_num(content[key].astype(np.float64), posinf=0.0, neginf=0.0) for key in keys}
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
-        return None
-    images_after = np.nan_to_num(images_after, posinf=0.0, neginf=0.0)
-    cloud, cloud_after = (points[np.isfinite(points).all(axis=1)] for points in (cloud, cloud_after))
-    return Inputs(name, cloud, cloud_after, images / 255, images_after)
+        return {}
+    return {**samples, "images": samples["images"] / 255}
 
 
-def _draw(rows: Sequence[Inputs]) -> drawing.Drawing:
-    figure = drawing.create_canvas(drawing.DOUBLE, 0.3 + 1.5 * len(rows))
-    panels = figure.subplots(len(rows), 4, squeeze=False)
-    numbers: dict[str, list[float]] = {}
-    for inputs, row in zip(rows, panels, strict=True):
-        _draw_cloud(row[0], inputs.cloud)
-        _draw_cloud(row[1], inputs.cloud_after)
-        _draw_images(row[2], inputs.images)
-        limit = float(np.percentile(np.abs(inputs.images_after), PERCENTILE)) or 1.0
-        _draw_images(row[3], np.clip(inputs.images_after / limit, -1, 1) / 2 + 0.5)
-        row[3].set_xlabel(f"black −{limit:.2g}, white {limit:.2g}")
-        row[2].set_xlabel("black 0, white 1")
-        row[0].set_ylabel(drawing.wrap_name(inputs.name, 1.1), fontweight="bold")
-        for when, cloud in (("before", inputs.cloud), ("after", inputs.cloud_after)):
-            numbers[f"{inputs.name}, cloud {when}"] = [*cloud.mean(0), *cloud.std(0)] if len(cloud) else []
-        numbers[f"{inputs.name}, images after"] = [inputs.images_after.min(), inputs.images_after.max()]
+def _draw(rows: Mapping[str, Samples]) -> Canvas:
+    canvas = drawing.create_canvas(drawing.DOUBLE, 0.3 + 1.5 * len(rows))
+    panels = canvas.subplots(len(rows), 4, squeeze=False)
+    for (name, samples), row in zip(rows.items(), panels, strict=True):
+        _draw_cloud(row[0], samples["cloud"])
+        _draw_cloud(row[1], samples["cloud_after"])
+        _draw_images(row[2], samples["images"], 0, 1)
+        limit = float(np.percentile(np.abs(samples["images_after"]), PERCENTILE)) or 1.0
+        _draw_images(row[3], samples["images_after"], -limit, limit)
+        row[0].set_ylabel(drawing.wrap_name(name, 1.1), fontweight="bold")
     for axes, title in zip(panels[0], ("cloud before", "cloud after", "images before", "images after"), strict=True):
         axes.set_title(title)
-    names = ", ".join(inputs.name for inputs in rows)
-    return figure, drawing.Figure(
-        name="preprocessing",
-        title=f"Inputs before and after preprocessing: {names}",
-        caption=f"Preprocessing by {names}, fitted to the training split: {len(rows[0].cloud)} points in the plane "
-        f"and {len(rows[0].images)} images, before and after. The axes of a cloud share one scale, and the lines cross "
-        "at 0. In the images after preprocessing grey is 0, and the scale is clipped at the "
-        f"{PERCENTILE}th percentile of magnitudes.",
-        alternative=drawing.describe_numbers(
-            "Mean and standard deviation of both coordinates of each cloud, smallest and largest pixel of images",
-            numbers,
-        ),
-    )
+    return canvas
 
 
-def _draw_cloud(axes: Axes, points: Array) -> None:
+def _draw_cloud(axes: Axes, points: Values) -> None:
     limit = 1.12 * float(np.abs(points).max(initial=0)) or 1.0
     for draw_line in (axes.axhline, axes.axvline):
         draw_line(0, color="#666666", linewidth=0.6, zorder=1)
-    alpha = max(0.1, min(0.6, 120 / max(1, len(points))))
-    axes.scatter(points[:, 0], points[:, 1], s=3, color=drawing.COLOURS[0], alpha=alpha, linewidth=0, zorder=2)
+    axes.scatter(points[:, 0], points[:, 1], s=3, color=drawing.COLOURS[0], alpha=0.3, linewidth=0, zorder=2)
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
-    for axis in (axes.xaxis, axes.yaxis):
-        drawing.set_value_ticks(axis, 3)
+    axes.locator_params(nbins=3)
 
 
-def _draw_images(axes: Axes, images: Array) -> None:
-    """Show images (K, C, H, W) with values in [0, 1] in a square grid."""
-    axes.imshow(_tile(images), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.set(xticks=[], yticks=[])
+def _draw_images(axes: Axes, images: Values, low: float, high: float) -> None:
+    """Show images (K, C, H, W) in a square grid, with a white line between them."""
+    count, channels, *_ = images.shape
+    columns = math.ceil(math.sqrt(count))
+    shades = np.clip((images if channels == 3 else images[:, :1]) - low, 0, high - low) / (high - low)
+    tiles = np.pad(shades, ((0, -count % columns), (0, 0), (0, 1), (0, 1)), constant_values=1)
+    _, channels, height, width = tiles.shape
+    grid = tiles.reshape(-1, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
+    axes.imshow(
+        grid.reshape(-1, columns * width, channels)[:-1, :-1], cmap="gray", vmin=0, vmax=1, interpolation="nearest"
+    )
+    axes.set(xticks=[], yticks=[], xlabel=f"black {low:.2g}, white {high:.2g}".replace("-", "−"))
     axes.grid(visible=False)
-    for side in axes.spines.values():
-        side.set_visible(False)
-
-
-def _tile(images: Array) -> Array:
-    count, channels, height, width = images.shape
-    tiles = images if channels == 3 else images[:, :1]
-    columns = int(np.ceil(np.sqrt(count)))
-    rows = -(-count // columns)
-    mosaic = np.ones((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, tiles.shape[1]))
-    for place, tile in enumerate(tiles):
-        top, left = place // columns * (height + GAP), place % columns * (width + GAP)
-        mosaic[top : top + height, left : left + width] = tile.transpose(1, 2, 0)
-    return mosaic if channels == 3 else mosaic[:, :, 0]
+    axes.spines[:].set_visible(False)
