@@ -70,13 +70,13 @@ def _draw(ablation: Ablation, selection: Selection, metric: str, rows: pd.DataFr
 
 
 def _collect(selection: Selection, metric: str, rows: pd.DataFrame) -> Iterator[Curve]:
-    by_run = {str(run): points for run, points in rows.groupby("run_id", observed=True)}
+    points = rows[["step", "value"]].to_numpy(dtype=np.float64)
+    by_run = {str(run): points[places] for run, places in rows.groupby("run_id", observed=True).indices.items()}
     for variant in selection.variants:
         lines: dict[bool, list[Values]] = {False: [], True: []}
         for run in variant.runs:
             if run.id in by_run:
-                points = by_run[run.id][["step", "value"]].to_numpy(dtype=np.float64)
-                lines[run.record.status == "diverged"].append(points)
+                lines[run.record.status == "diverged"].append(by_run[run.id])
         if lines[False] or lines[True]:
             published = get_published_curve(variant, metric)
             yield Curve(variant, selection.styles[variant.name], lines[False], lines[True], published)

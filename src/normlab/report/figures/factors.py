@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
 
 from normlab.report.ablation import Ablation, Variant
 from normlab.report.figures import drawing
@@ -112,7 +113,8 @@ def _draw_lines(
 ) -> drawing.Drawing:
     canvas = drawing.create_canvas(drawing.SINGLE, 2.05)
     axes = canvas.subplots()
-    handles, numbers = {}, {}
+    handles: dict[str, Line2D] = {}
+    numbers: dict[str, tuple[float, ...]] = {}
     styles = drawing.assign_styles([name in baselines for name in lines])
     for (name, points), style in zip(lines.items(), styles, strict=True):
         values, means = [value for value, _ in points], [(s.mean, s.interval.low, s.interval.high) for _, s in points]
