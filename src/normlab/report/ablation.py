@@ -26,7 +26,7 @@ class Cell:
     """Areas under the runs' curves of this metric, as mean heights."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Variant:
     """Runs that differ only in their seed."""
 
@@ -100,18 +100,13 @@ class Ablation:
     def rank(self, metric: str) -> list[Variant]:
         """Return the variants with a value of the metric, the best mean first."""
         sign = -1 if self.results.higher_is_better(metric) else 1
-        means = [
-            (sign * cell.summary.mean, place)
-            for place, variant in enumerate(self.variants)
-            if (cell := variant.cells.get(metric)) is not None and cell.summary is not None
-        ]
-        return [self.variants[place] for _, place in sorted(means)]
+        cells = {variant: variant.cells.get(metric, Cell()) for variant in self.variants}
+        means = {variant: sign * cell.summary.mean for variant, cell in cells.items() if cell.summary is not None}
+        return sorted(means, key=lambda variant: means[variant])
 
     def select_variants(self, limit: int) -> list[Variant]:
         """Return at most `limit` variants in their order: all, or the best baseline and the best others."""
-        if len(self.variants) <= limit:
-            return self.variants
         ranked = [*self.rank(self.metric), *self.variants]
         baseline = [variant for variant in ranked if variant.is_baseline][:1]
-        kept = list(dict.fromkeys(id(variant) for variant in [*baseline, *ranked]))[:limit]
-        return [variant for variant in self.variants if id(variant) in set(kept)]
+        kept = list(dict.fromkeys([*baseline, *ranked]))[:limit]
+        return sorted(kept, key=self.variants.index)

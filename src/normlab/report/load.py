@@ -2,9 +2,10 @@
 
 import csv
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ NORMALIZER_ROWS = "normalizer/"
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, if PyYAML was built with it, is ten times as fast
 Contents = tuple[RunDirectory, Record, Mapping[str, Any]]
+Row = tuple[int, str, float]
+"""Step, name of the metric, value."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ def load(
                 f"{place} is not a directory: name one that normlab wrote, such as outputs/deep_cnn"
             )
     problems: list[str] = []
-    found = [*_find_runs(places, problems)]
+    found = _find_runs(places, problems)
     contents = _drop_duplicates(filter(keep, found), problems)
     if found and not contents:
         raise ValueError(f"none of the {len(found)} runs below {', '.join(map(str, places))} is as asked for")
@@ -154,75 +157,82 @@ def get_report_settings(runs: Sequence[Run]) -> Mapping[str, Any]:
 
 def read_metrics(directory: RunDirectory, problems: list[str]) -> pd.DataFrame:
     """Return `step`, `name`, `value` of one run; rows that are cut short are dropped and reported in `problems`."""
-    columns = {"step": "int64", "name": "str", "value": "float64"}
-    rows: list[tuple[int, str, float]] = []
+    return pd.DataFrame(_read_rows(directory, problems), columns=["step", "name", "value"])
+
+
+def _read_rows(directory: RunDirectory, problems: list[str]) -> list[Row]:
     try:
         head, *lines = directory.metrics.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True) or [""]
         if head != HEAD:
             raise ValueError(f"its first line is not {HEAD.strip()}")
-        rows = [row for line in lines if (row := _parse_row(line)) is not None]
-        if len(rows) < len(lines):
-            problems.append(f"{directory.metrics}: {len(lines) - len(rows)} rows cannot be read and are left out")
     except FileNotFoundError:  # nothing was observed yet
-        pass
+        return []
     except (OSError, ValueError) as error:
         problems.append(f"{directory.metrics} has no curves: {error}")
-    return pd.DataFrame(rows, columns=list(columns)).astype(columns)
+        return []
+    rows = [row for line in lines if (row := _parse_row(line)) is not None]
+    if len(rows) < len(lines):
+        problems.append(f"{directory.metrics}: {len(lines) - len(rows)} rows cannot be read and are left out")
+    return rows
 
 
-def _parse_row(line: str) -> tuple[int, str, float] | None:
+def _parse_row(line: str) -> Row | None:
     """Parse a line by itself, so that an unclosed quote damages no other; None if it is damaged or cut short."""
     try:
-        step, name, value = next(csv.reader([line]))
+        step, name, value = next(csv.reader([line])) if '"' in line else line.split(",")
         return (int(step), name, float(value)) if line.endswith("\n") and 0 <= int(step) < 2**63 else None
     except (ValueError, csv.Error):
         return None
 
 
-def _find_runs(places: Sequence[Path], problems: list[str]) -> Iterator[Contents]:
-    seen: set[Path] = set()
-    for place in places:
-        for directory in find_runs(place):
-            if directory.is_aside or directory.path.resolve() in seen:  # one place may contain another
-                continue
-            seen.add(directory.path.resolve())
-            try:
-                record = directory.read()
-                config = yaml.load(directory.config.read_text(encoding="utf-8"), _Loader)
-                if record is None or not isinstance(config, dict):
-                    raise ValueError(f"{directory.config} is not a config")
-                _check(directory, record, config)
-                yield directory, record, config
-            except (ValueError, OSError, yaml.YAMLError) as error:
-                problems.append(f"left out: {' '.join(str(error).split())}")
+def _find_runs(places: Sequence[Path], problems: list[str]) -> list[Contents]:
+    found: dict[Path, Contents | None] = {}  # one place may contain another
+    for directory in chain.from_iterable(map(find_runs, places)):
+        path = directory.path.resolve()
+        if directory.is_aside or path in found:
+            continue
+        try:
+            found[path] = _read_contents(directory)
+        except (ValueError, OSError, yaml.YAMLError) as error:
+            found[path] = None
+            problems.append(f"left out: {' '.join(str(error).split())}")
+    return [contents for contents in found.values() if contents is not None]
 
 
-def _check(directory: RunDirectory, record: Record, config: Mapping[str, Any]) -> None:
-    """Raise ValueError if a record or config has content that no run writes, such as after a manual edit."""
+def _read_contents(directory: RunDirectory) -> Contents:
+    """Read record and config. Raises ValueError if one has content that no run writes, such as after a manual edit."""
+    record = directory.read()
+    config = yaml.load(directory.config.read_text(encoding="utf-8"), _Loader)
+    if record is None or not isinstance(config, dict):
+        raise ValueError(f"{directory.config} is not a config")
     try:
         identify(config)
     except (AttributeError, TypeError):
         raise ValueError(f"{directory.config} is not the config of a run") from None
-    groups = (record.choices, record.metrics, record.environment, record.published, *record.metrics_info.values())
-    sound = all(isinstance(group, dict) for group in groups)
-    sound = sound and all(isinstance(text, str) for text in (record.experiment, record.status))
-    if not sound or not all(isinstance(n, int | float) for n in (record.seed, record.steps, *record.metrics.values())):
+    if not _has_types(record):
         raise ValueError(f"{directory.record} is not a record: a field has the wrong type")
+    return directory, record, config
+
+
+def _has_types(record: Record) -> bool:
+    """Whether the fields that the report reads have the types of a record."""
+    try:
+        groups = (record.choices, record.environment, record.published, *record.metrics_info.values())
+        numbers = (record.seed, record.steps, *record.metrics.values())
+    except AttributeError:  # metrics are no dict
+        return False
+    are_numbers = all(isinstance(number, int | float) for number in numbers)
+    are_texts = isinstance(record.experiment, str) and isinstance(record.status, str)
+    return are_numbers and are_texts and all(isinstance(group, dict) for group in groups)
 
 
 def _drop_duplicates(runs: Iterable[Contents], problems: list[str]) -> list[Contents]:
     """Return one run for each id: the first that is a result, else the first."""
     kept: dict[str, Contents] = {}
-    for run in runs:
-        directory, record, _ = run
-        other = kept.get(record.run_id)
-        if other is not None:
-            better = record.is_result and not other[1].is_result
-            used, left_out = (directory, other[0]) if better else (other[0], directory)
-            problems.append(f"left out: {left_out.path} is the same run as {used.path}")
-            if not better:
-                continue
-        kept[record.run_id] = run
+    for run in sorted(runs, key=lambda run: not run[1].is_result):
+        used = kept.setdefault(run[1].run_id, run)
+        if used is not run:
+            problems.append(f"left out: {run[0].path} is the same run as {used[0].path}")
     return list(kept.values())
 
 
@@ -251,13 +261,11 @@ def _tabulate(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def _collect_curves(runs: Sequence[Run], problems: list[str]) -> pd.DataFrame:
-    frames = []
-    for run in runs:
-        rows = read_metrics(run.directory, problems)
-        rows = rows[~rows["name"].str.startswith(NORMALIZER_ROWS)]
-        frames.append(rows.assign(run_id=run.id, variant=run.variant, seed=run.record.seed))
-    columns = ["run_id", "variant", "seed", "step", "name", "value"]
-    if not frames:
-        return pd.DataFrame(columns=columns)
-    curves = pd.concat(frames, ignore_index=True)[columns]
+    rows = [
+        (run.id, run.variant, run.record.seed, *row)
+        for run in runs
+        for row in _read_rows(run.directory, problems)
+        if not row[1].startswith(NORMALIZER_ROWS)
+    ]
+    curves = pd.DataFrame(rows, columns=["run_id", "variant", "seed", "step", "name", "value"])
     return curves.astype({"run_id": "category", "variant": "category", "name": "category"})

@@ -24,20 +24,14 @@ def derive_labels(configs: Sequence[Mapping[str, Any]], choices: Sequence[Mappin
     labels: list[Label] = [{} for _ in configs]
     chosen = [{group: str(choice) for group, choice in run.items() if group != "experiment"} for run in choices]
     for source in (chosen, [describe_settings(config) for config in configs]):
-        for key in dict.fromkeys(key for values in source for key in values if key != "seed"):
+        for key in dict.fromkeys(key for run in source for key in run if key != "seed"):
             values = [run.get(key, "–") for run in source]
-            if len(set(values)) > 1 and (key == PRECISION or not _is_determined(values, labels)):
+            known = [tuple(label.values()) for label in labels]
+            is_new = len(set(zip(known, values, strict=True))) > len(set(known))
+            if is_new or (key == PRECISION and len(set(values)) > 1):
                 for label, value in zip(labels, values, strict=True):
                     label[key] = value
     return labels
-
-
-def _is_determined(values: Sequence[str], labels: Sequence[Label]) -> bool:
-    """Whether equal labels always come with equal values."""
-    seen: dict[tuple[str, ...], str] = {}
-    return all(
-        seen.setdefault(tuple(label.values()), value) == value for label, value in zip(labels, values, strict=True)
-    )
 
 
 def format_label(label: Mapping[str, str]) -> str:
@@ -93,10 +87,10 @@ def sort_labels(labels: Sequence[Label], baseline: Mapping[str, str]) -> list[La
     distinct = {tuple(label.items()): label for label in labels}
 
     def order(label: Label) -> list[tuple[bool, bool, bool, float, str]]:
-        parsed = {key: parse_number(value) for key, value in label.items()}
         return [
-            (baseline.get(key) != value, value != "none", parsed[key] is None, parsed[key] or 0.0, value)
+            (baseline.get(key) != value, value != "none", number is None, number or 0.0, value)
             for key, value in label.items()
+            for number in [parse_number(value)]
         ]
 
     return sorted(distinct.values(), key=order)
