@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from markupsafe import Markup
 from rich.console import Console
 from rich.table import Table
 
@@ -14,7 +13,7 @@ from normlab.report.analysis import analyse
 from normlab.report.formatting import format_interval
 from normlab.report.load import load
 from normlab.report.markdown import escape_markdown
-from normlab.report.page.rendering import create_environment, read_template
+from normlab.report.page.rendering import LINK, write_html
 from normlab.report.tables import blank_repeats
 
 HEADINGS = ("experiment", "source", "claim", "verdict", "interval", "published figures", "runs", "core-minutes")
@@ -36,24 +35,20 @@ class JudgedExperiment:
 
 def write_reproduction(experiments: Sequence[JudgedExperiment], directory: Path, file: TextIO) -> None:
     """Print a row per claim, without sources, and write `reproduction.md` and `reproduction.html`. Raises OSError."""
-    rows = [(it, row) for it in experiments for row in tabulate_experiment(it)]
+    rows = [(it.link, row) for it in experiments for row in tabulate_experiment(it)]
     printed = [place for place, heading in enumerate(HEADINGS) if heading != "source"]
     table = Table(*(HEADINGS[place] for place in printed), show_lines=True)
     for row in blank_repeats([row for _, row in rows], 1):
         table.add_row(*(row[place] for place in printed))
-    lines = [" | ".join(HEADINGS), " | ".join("---" for _ in HEADINGS)]
-    for it, (name, *others) in rows:
-        lines.append(" | ".join([f"[{name}]({it.link})", *map(escape_markdown, others)]))
-    (directory / "reproduction.md").write_text("\n".join(f"| {line} |" for line in lines) + "\n", encoding="utf-8")
-    style = Markup(read_template("page.css"))
-    page = (
-        create_environment()
-        .get_template("reproduction.html.jinja")
-        .render(headings=HEADINGS, rows=[(it.link, row) for it, row in rows], style=style)
-    )
-    (directory / "reproduction.html").write_text(page, encoding="utf-8")
+    lines = [HEADINGS, ["---"] * len(HEADINGS)]
+    lines += [[f"[{name}]({link})", *map(escape_markdown, others)] for link, (name, *others) in rows]
+    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    (directory / "reproduction.md").write_text(text, encoding="utf-8")
+    page = directory / "reproduction.html"
+    linked = [[LINK.format(link, name), *others] for link, (name, *others) in rows]
+    write_html(page, "reproduction.html.jinja", headings=HEADINGS, rows=linked)
     Console(file=file, width=None if sys.stdout.isatty() else 120, highlight=False, markup=False).print(table)
-    print(f"Page: {directory / 'reproduction.html'}", file=file)
+    print(f"Page: {page}", file=file)
 
 
 def tabulate_experiment(experiment: JudgedExperiment) -> list[tuple[str, ...]]:

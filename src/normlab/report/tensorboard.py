@@ -21,10 +21,11 @@ from normlab.report.ablation import Ablation, Variant
 from normlab.report.markdown import escape_markdown, write_markdown
 from normlab.report.statistics import Bounds, average_pointwise
 
-MAX_VARIANTS = 30
-"""Variants with a run of their own. TensorBoard selects no run by default if there are more than 40."""
-COMPARISON = "Variants: mean, and 95 % interval if there are three runs or more"
-EVERY_RUN = "Every run, and the mean of each variant"
+MEAN, LOWER, UPPER = (f"variants/{{}}/mean{end}" for end in ("", "_lower", "_upper"))
+"""Tags of the mean and of both ends of its interval.
+
+Runs have none of the three: the Custom Scalars page warns about a run that has only some of them.
+"""
 CURVES = (
     "The curve of a variant is the mean of its runs at each step, without diverged runs if there are others; the band"
     " is the pointwise 95 % interval (Student's t) at steps that at least three runs have."
@@ -33,48 +34,26 @@ CURVES = (
 
 def write_events(ablation: Ablation, directory: Path) -> None:
     """Write event files into the directory of a report, and one per variant below its `variants/`."""
-    runs, curves = ablation.results.details, ablation.results.curves_over_steps
-    records = [run.directory.record for run in runs if run.directory.record.exists()]  # others were moved meanwhile
-    wall_time = max((record.stat().st_mtime for record in records), default=0.0)
-    drawn = ablation.select_variants(MAX_VARIANTS)
-    names = [variant.name for variant in drawn]
-    rows = curves[curves["variant"].isin(names)]
-    rows = rows.sort_values("step", kind="stable").drop_duplicates(["run_id", "name", "step"], keep="last")
-    for variant, name in zip(drawn, directory_names(names), strict=True):
+    curves = ablation.results.curves_over_steps
+    curves = curves.sort_values("step", kind="stable").drop_duplicates(["run_id", "name", "step"], keep="last")
+    records = [run.directory.record for run in ablation.results.details]
+    wall_time = max((record.stat().st_mtime for record in records if record.exists()), default=0.0)
+    for name, variant in zip(name_directories(ablation.variants), ablation.variants, strict=True):
+        averages = _average(curves[curves["variant"] == variant.name], variant, ablation.results.bounds)
         with closing(EventFile(directory / "variants" / name, wall_time)) as events:
-            averages = _average(rows[rows["variant"] == variant.name], variant, ablation.results.bounds)
             for step, values in sorted(averages.items()):
                 events.add_scalars(step, values)
-    about_curves = CURVES
-    if len(drawn) < len(ablation.variants):
-        about_curves += f" {len(drawn)} of {len(ablation.variants)} variants have curves in TensorBoard: the baseline"
-        about_curves += f" and the best by {ablation.metric}."
-    observed = set(rows["name"])
-    metrics = [name for name in ablation.metrics if name in observed]
+    observed = sorted(set(curves["name"]))
     with closing(EventFile(directory, wall_time)) as events:
-        events.add_layout([*metrics, *sorted(observed - set(metrics))])
-        events.add_text("report", f"{write_markdown(ablation)}\n## Curves\n\n{escape_markdown(about_curves)}\n")
+        events.add_layout(sorted(observed, key=lambda name: [*ablation.metrics, name].index(name)))
+        events.add_text("report", f"{write_markdown(ablation)}\n## Curves\n\n{escape_markdown(CURVES)}\n")
 
 
-def directory_names(names: Sequence[str]) -> list[str]:
-    """Return a readable directory name for each variant, numbered if ten or more, or if two would be the same.
-
-    TensorBoard sorts runs alphabetically; the numbers keep the order of the report.
-    """
-    safe = [re.sub(r"[^\w.=+,-]+", "_", name.replace(", ", ","))[:50].lstrip(".") for name in names]
-    if len(safe) < 10 and all(safe) and len({name.casefold() for name in safe}) == len(safe):
-        return safe
-    digits = len(str(len(safe)))
-    return [f"{number:0{digits}}_{name}" for number, name in enumerate(safe, start=1)]
-
-
-def margin_tags(metric: str) -> tuple[str, str, str]:
-    """Return the tags of the mean and of both ends of its interval.
-
-    Training runs have none of the three: the Custom Scalars page warns about a run that has only some of them.
-    """
-    group = f"variants/{metric}"
-    return f"{group}/mean", f"{group}/mean_lower", f"{group}/mean_upper"
+def name_directories(variants: Sequence[Variant]) -> list[str]:
+    """Return a directory name for each variant, numbered because TensorBoard sorts runs by name."""
+    digits = len(str(len(variants)))
+    names = [re.sub(r"[^\w.=+-]+", "_", variant.name)[:50] for variant in variants]
+    return [f"{number:0{digits}}_{name}" for number, name in enumerate(names, start=1)]
 
 
 class EventFile:
@@ -110,26 +89,15 @@ class EventFile:
         self._add(tag, make_tensor_proto(text), texts.create_summary_metadata(None, None))
 
     def add_layout(self, metrics: Sequence[str]) -> None:
-        """Add the layout of the Custom Scalars page: for each metric a chart of variants, and one of every run."""
-        chart = layout_pb2.Chart
-        # The page shows the margin charts of a category last one first (seen with 2.21), other charts in their order.
-        # One series per chart: it warns about runs that lack all tags of one of several.
-        margin = layout_pb2.MarginChartContent
-        of_variants = []
-        for metric in reversed(metrics):
-            value, lower, upper = margin_tags(metric)
-            series = margin.Series(value=value, lower=lower, upper=upper)
-            of_variants.append(chart(title=metric, margin=margin(series=[series])))
-        of_runs = [
-            chart(title=metric, multiline=layout_pb2.MultilineChartContent(tag=[f"^{re.escape(metric)}$"]))
-            for metric in metrics
-        ]
-        categories = [
-            layout_pb2.Category(title=title, chart=charts, closed=False)
-            for title, charts in ((COMPARISON, of_variants), (EVERY_RUN, of_runs))
-            if charts
-        ]
-        tensor = make_tensor_proto(layout_pb2.Layout(version=0, category=categories).SerializeToString())
+        """Add the layout of the Custom Scalars page: a chart of all variants for each metric."""
+        charts = []
+        for metric in reversed(metrics):  # the page shows the last chart first (seen with 2.21)
+            value, lower, upper = (tag.format(metric) for tag in (MEAN, LOWER, UPPER))
+            series = layout_pb2.MarginChartContent.Series(value=value, lower=lower, upper=upper)
+            charts.append(layout_pb2.Chart(title=metric, margin=layout_pb2.MarginChartContent(series=[series])))
+        title = "Variants: mean, and 95 % interval if there are three runs or more"
+        categories = [layout_pb2.Category(title=title, chart=charts)] if charts else []
+        tensor = make_tensor_proto(layout_pb2.Layout(category=categories).SerializeToString())
         self._add(custom_scalars.CONFIG_SUMMARY_TAG, tensor, custom_scalars.create_summary_metadata())
 
     def _add(self, tag: str, tensor: Any, metadata: SummaryMetadata) -> None:
@@ -139,16 +107,15 @@ class EventFile:
         self._records.write(Event(wall_time=self._wall_time, **fields).SerializeToString())
 
 
-def _average(rows: pd.DataFrame, variant: Variant, bounds: Callable[[str], Bounds]) -> dict[int, dict[str, float]]:
+def _average(curves: pd.DataFrame, variant: Variant, bounds: Callable[[str], Bounds]) -> dict[int, dict[str, float]]:
     """Return the mean curves of one variant with their intervals, as in the figures: step → {tag: value}."""
     diverged = [run.id for run in variant.runs if run.record.status == "diverged"]
     points: dict[int, dict[str, float]] = {}
-    for name, group in rows.groupby("name", observed=True):
+    for name, group in curves.groupby("name", observed=True):
         settled = group[~group["run_id"].isin(diverged)]
-        averaged = group if settled.empty else settled
-        values = averaged[["step", "value"]].to_numpy(dtype=np.float64)
+        values = (group if settled.empty else settled)[["step", "value"]].to_numpy(dtype=np.float64)
         steps, mean, low, high = average_pointwise(values, bounds(str(name)))
-        tags = (str(name), *margin_tags(str(name)))
+        tags = [tag.format(name) for tag in ("{}", MEAN, LOWER, UPPER)]
         # Both ends are written even if nan: the page needs mean and ends at the same steps.
         for step, *ends in zip(steps, mean, mean, low, high, strict=True):
             points.setdefault(int(step), {}).update(zip(tags, map(float, ends), strict=True))

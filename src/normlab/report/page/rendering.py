@@ -1,12 +1,13 @@
 """Render the page of a report: one self-contained HTML file that works offline."""
 
-import base64
-import hashlib
-import re
+import os
+from base64 import b64encode
+from collections import Counter
 from collections.abc import Sequence
-from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -16,9 +17,21 @@ from normlab.report.ablation import Ablation
 from normlab.report.claims_table import describe_origin, explain_claims, format_claim
 from normlab.report.columns import COLUMNS
 from normlab.report.figures.drawing import Figure
-from normlab.report.page.run_details import build_row
-from normlab.report.page.setup import describe_setup
+from normlab.report.formatting import (
+    NOTHING,
+    Entry,
+    format_count,
+    format_counts,
+    format_number,
+    format_ranges,
+    format_statuses,
+)
+from normlab.report.load import Run
 from normlab.report.tables import build_table, describe_conditions, format_effects, write_caption
+from normlab.report.variants import describe_settings
+
+LINK = Markup('<a href="{}">{}</a>')
+ERROR = Markup("<details><summary>{}</summary><pre>{}</pre></details>")
 
 
 def write_page(ablation: Ablation, figures: Sequence[Figure], directory: Path, place: Path) -> None:
@@ -30,60 +43,73 @@ def write_page(ablation: Ablation, figures: Sequence[Figure], directory: Path, p
         directory: to write to.
         place: final directory of the report; links are relative to it.
     """
-    results = ablation.results
-    style, script = read_template("page.css"), read_template("page.js")
-    text = (
-        create_environment()
-        .get_template("page.html.jinja")
-        .render(
-            ablation=ablation,
-            setup=describe_setup(results),
-            claims=[(judged, format_claim(judged), describe_origin(judged)) for judged in ablation.claims],
-            claim_headings=claims_table.HEADINGS,
-            explanation=explain_claims(),
-            tables=[build_table(ablation, metric, ablation.variants, is_short=False) for metric in ablation.metrics],
-            caption=write_caption(ablation),
-            effects=format_effects(ablation),
-            meanings={column.heading: column.meaning for column in COLUMNS},
-            rows=[build_row(run, ablation.metric, place) for variant in ablation.variants for run in variant.runs],
-            conditions=describe_conditions(results.details),
-            pictures=[(figure, *_load_image(directory / "figures" / f"{figure.name}.svg")) for figure in figures],
-            places=[str(directory) for directory in results.directories],
-            version=version("normlab"),
-            style=Markup(style),  # not escaped, which would change its hash
-            script=Markup(script),
-            style_hash=_hash(style),
-            script_hash=_hash(script),
-        )
-    )
-    # Paths and errors may hold what UTF-8 cannot encode.
-    (directory / "index.html").write_bytes(text.encode("utf-8", errors="replace"))
-
-
-def create_environment() -> Environment:
-    """Return the settings of the templates."""
-    return Environment(
-        loader=PackageLoader("normlab.report.page", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    runs = [run for variant in ablation.variants for run in variant.runs]
+    images = [b64encode((directory / "figures" / f"{figure.name}.svg").read_bytes()).decode() for figure in figures]
+    tables = [build_table(ablation, metric, ablation.variants, is_short=False) for metric in ablation.metrics]
+    write_html(
+        directory / "index.html",
+        "page.html.jinja",
+        ablation=ablation,
+        claims=[(judged, format_claim(judged), describe_origin(judged)) for judged in ablation.claims],
+        claim_headings=claims_table.HEADINGS,
+        explanation=explain_claims(),
+        setup=describe_setup(runs),
+        tables=[(table, [[*row.values, *row.entries] for row in table.rows]) for table in tables],
+        caption=write_caption(ablation),
+        effects=format_effects(ablation),
+        figures=list(zip(figures, images, strict=True)),
+        run_headings=("run", "variant", "seed", "status", ablation.metric, "seconds", "diverged at step", "files"),
+        runs=[_build_row(run, ablation.metric, place) for run in runs],
+        conditions=describe_conditions(runs),
+        terms=[(column.heading, column.meaning) for column in COLUMNS],
+        version=version("normlab"),
     )
 
 
-def read_template(name: str) -> str:
-    return (resources.files("normlab.report.page") / "templates" / name).read_text(encoding="utf-8")
+def write_html(file: Path, template: str, **content: Any) -> None:
+    """Render a template; all content is escaped, except `Markup`. Raises OSError."""
+    loader = PackageLoader("normlab.report.page", "templates")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    text = environment.get_template(template).render(content)
+    file.write_bytes(text.encode("utf-8", errors="replace"))  # paths and errors may hold what UTF-8 cannot encode
 
 
-def _hash(content: str) -> str:
-    """Return the hash by which a Content-Security-Policy allows an inline style or script."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
+def describe_setup(runs: Sequence[Run]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the keys of configs and environments in which runs differ, and those that all share, with their values.
+
+    The differing ones begin with the states of the runs and their seeds.
+    """
+    settings = [
+        describe_settings(run.config)
+        | {f"environment.{key}": str(value) for key, value in run.record.environment.items()}
+        for run in runs
+    ]
+    seeds = [run.record.seed for run in runs]
+    differing = [
+        ("runs", f"{len(runs)}: {format_statuses(Counter(run.status for run in runs))}"),
+        ("seed", f"{len(set(seeds))}: {format_ranges(seeds)}"),
+    ]
+    shared: list[tuple[str, str]] = []
+    for key in sorted({key for values in settings for key in values} - {"seed"}):
+        counts = Counter(values.get(key, NOTHING) for values in settings)
+        (differing if len(counts) > 1 else shared).append((key, format_counts(counts)))
+    return differing, shared
 
 
-def _load_image(file: Path) -> tuple[str, float, float]:
-    """Return an SVG image as data URL, with width and height in points, which are 0 if it does not state them."""
-    image = file.read_bytes()
-    size = re.search(rb'<svg[^>]*? width="([\d.]+)pt" height="([\d.]+)pt"', image[:4096])
-    width, height = map(float, size.groups()) if size else (0.0, 0.0)
-    return f"data:image/svg+xml;base64,{base64.b64encode(image).decode()}", width, height
+def _build_row(run: Run, metric: str, place: Path) -> list[str | Entry]:
+    """Build the row of a run, with its error and links to its files relative to `place`."""
+    record, directory = run.record, run.directory
+    value = record.metrics.get(metric)
+    files = (directory.record, directory.config, directory.metrics, directory.log)
+    return [
+        run.id,
+        run.variant,
+        Entry(str(record.seed), record.seed),
+        ERROR.format(run.status, record.error.strip()) if record.error else run.status,
+        Entry(format_number(value), value),
+        Entry(format_number(record.seconds, 1), record.seconds),
+        Entry("" if record.diverged_at is None else format_count(record.diverged_at), record.diverged_at),
+        Markup(" ").join(LINK.format(quote(os.path.relpath(file, place)), file.name) for file in files),
+    ]
