@@ -289,6 +289,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "record with metrics of words": (lambda path: change(path, metrics={"val/loss": "low"}), "is not a record"),
     "record with a list of choices": (lambda path: change(path, choices=["none"]), "is not a record"),
     "record without metrics": (lambda path: change(path, metrics=None), "is not a record"),
+    "record with a list about metrics": (lambda path: change(path, metrics_info=[]), "is not a record"),
     "record with a status of several": (lambda path: change(path, status=["finished"]), "is not a record"),
     "record with a seed of words": (lambda path: change(path, seed="zero"), "is not a record"),
     "config that is missing": (lambda path: (path / "config.yaml").unlink(), "config.yaml"),

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -101,8 +101,8 @@ class Results:
     @cached_property
     def curves_over_steps(self) -> pd.DataFrame:
         """The finite values of curves, without metrics that no run observed at more than one step."""
-        points = self.curves.groupby(["name", "run_id"], observed=True)["step"].nunique()
-        names = points[points > 1].index.get_level_values("name")
+        steps = self.curves.groupby(["name", "run_id"], observed=True)["step"].nunique()
+        names = steps[steps > 1].index.get_level_values("name")
         return self.curves[self.curves["name"].isin(names) & (self.curves["value"].abs() < LARGEST)]
 
 
@@ -131,7 +131,7 @@ def load(
                 f"{place} is not a directory: name one that normlab wrote, such as outputs/deep_cnn"
             )
     problems: list[str] = []
-    found = _find_runs(places, problems)
+    found = list(_find_runs(places, problems))
     contents = _drop_duplicates(filter(keep, found), problems)
     if found and not contents:
         raise ValueError(f"none of the {len(found)} runs below {', '.join(map(str, places))} is as asked for")
@@ -148,8 +148,7 @@ def load(
 
 def get_report_settings(runs: Sequence[Run]) -> Mapping[str, Any]:
     """Return the `report` settings of the first run that has any."""
-    for run in runs:
-        settings = run.config.get("report")
+    for settings in (run.config.get("report") for run in runs):
         if isinstance(settings, Mapping) and any(value is not None for value in settings.values()):
             return settings
     return {}
@@ -185,18 +184,16 @@ def _parse_row(line: str) -> Row | None:
         return None
 
 
-def _find_runs(places: Sequence[Path], problems: list[str]) -> list[Contents]:
-    found: dict[Path, Contents | None] = {}  # one place may contain another
-    for directory in chain.from_iterable(map(find_runs, places)):
-        path = directory.path.resolve()
-        if directory.is_aside or path in found:
-            continue
-        try:
-            found[path] = _read_contents(directory)
-        except (ValueError, OSError, yaml.YAMLError) as error:
-            found[path] = None
-            problems.append(f"left out: {' '.join(str(error).split())}")
-    return [contents for contents in found.values() if contents is not None]
+def _find_runs(places: Sequence[Path], problems: list[str]) -> Iterator[Contents]:
+    directories: dict[Path, RunDirectory] = {}
+    for directory in chain.from_iterable(map(find_runs, places)):  # one place may contain another
+        directories.setdefault(directory.path.resolve(), directory)
+    for directory in directories.values():
+        if not directory.is_aside:
+            try:
+                yield _read_contents(directory)
+            except (ValueError, OSError, yaml.YAMLError) as error:
+                problems.append(f"left out: {' '.join(str(error).split())}")
 
 
 def _read_contents(directory: RunDirectory) -> Contents:
@@ -209,21 +206,13 @@ def _read_contents(directory: RunDirectory) -> Contents:
         identify(config)
     except (AttributeError, TypeError):
         raise ValueError(f"{directory.config} is not the config of a run") from None
-    if not _has_types(record):
+    infos = record.metrics_info.values() if isinstance(record.metrics_info, dict) else [None]
+    groups = (record.choices, record.metrics, record.environment, record.published, *infos)
+    sound = all(isinstance(group, dict) for group in groups)
+    sound = sound and all(isinstance(text, str) for text in (record.experiment, record.status))
+    if not sound or not all(isinstance(n, int | float) for n in (record.seed, record.steps, *record.metrics.values())):
         raise ValueError(f"{directory.record} is not a record: a field has the wrong type")
     return directory, record, config
-
-
-def _has_types(record: Record) -> bool:
-    """Whether the fields that the report reads have the types of a record."""
-    try:
-        groups = (record.choices, record.environment, record.published, *record.metrics_info.values())
-        numbers = (record.seed, record.steps, *record.metrics.values())
-    except AttributeError:  # metrics are no dict
-        return False
-    are_numbers = all(isinstance(number, int | float) for number in numbers)
-    are_texts = isinstance(record.experiment, str) and isinstance(record.status, str)
-    return are_numbers and are_texts and all(isinstance(group, dict) for group in groups)
 
 
 def _drop_duplicates(runs: Iterable[Contents], problems: list[str]) -> list[Contents]:

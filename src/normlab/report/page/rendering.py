@@ -35,14 +35,7 @@ ERROR = Markup("<details><summary>{}</summary><pre>{}</pre></details>")
 
 
 def write_page(ablation: Ablation, figures: Sequence[Figure], directory: Path, place: Path) -> None:
-    """Write `index.html` into the directory of a report.
-
-    Args:
-        ablation: content of the page.
-        figures: their files are in `directory/figures`.
-        directory: to write to.
-        place: final directory of the report; links are relative to it.
-    """
+    """Write `index.html` beside `figures/` in `directory`, with links that hold once that has become `place`."""
     runs = [run for variant in ablation.variants for run in variant.runs]
     images = [b64encode((directory / "figures" / f"{figure.name}.svg").read_bytes()).decode() for figure in figures]
     tables = [build_table(ablation, metric, ablation.variants, is_short=False) for metric in ablation.metrics]
