@@ -42,7 +42,7 @@ def _draw(metric: str, selection: Selection, has_intervals: bool) -> Canvas:
     axes.set_ylabel(drawing.wrap_name(selection.factors, height))
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
-    axes.locator_params(axis="x", nbins=4)
+    axes.locator_params(axis="x", nbins=5)
     grey, handles = drawing.GREY, {"run": drawing.create_marker("o", ms=2.6, mfc=drawing.GREY)}
     if has_intervals:
         handles["mean, 95 % interval"] = Line2D([], [], color=f"{grey}80", lw=2.2, marker="|", ms=6, mew=1.4, mec=grey)

@@ -73,7 +73,7 @@ def _create_panels(variants: Sequence[str], labels: Sequence[str]) -> tuple[Canv
     for axes, label in zip(panels[:, 0], labels, strict=True):
         axes.set_ylabel(label)
     for axes in panels.flat:
-        drawing.set_step_ticks(axes, 3)
+        drawing.set_step_ticks(axes, 4)
     canvas.align_ylabels()
     canvas.supxlabel("steps")
     return canvas, panels
@@ -109,7 +109,7 @@ def _draw_averages(observed: Observations, variants: list[str], layers: list[str
     drawing.add_legend(canvas, {layer: drawing.create_handle(style) for layer, style in styles.items()})
     caption = (
         "Running averages, used for inference, compared with 1,000 training images in training mode; without lag the "
-        "lines are at 1 and 0. Ratio of variances: geometric mean over features. Offset of means: root mean square in "
+        "lines are at 1 and 0. Variance ratio: geometric mean over features. Mean offset: root mean square, in "
         "standard deviations."
     )
     return Drawing(canvas, "running_statistics", "Lag of running averages behind the population", caption)
