@@ -24,6 +24,7 @@ from normlab.runs.record import Record
 
 POINTS = range(100, 10_001, 100)
 VARIANTS = 10
+REPORT = "from normlab.commands.report import main; main()"
 
 
 def make_runs(place: Path, runs: int) -> None:
@@ -77,7 +78,7 @@ if __name__ == "__main__":
         make_runs(place, arguments.runs)
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         print_machine("matplotlib", "pandas", "scipy")
-        seconds, megabytes = cost(Path(temporary), sys.executable, "-m", "normlab.commands.report", str(place))
+        seconds, megabytes = cost(Path(temporary), sys.executable, "-c", REPORT, str(place))
         print(f"report of {arguments.runs} runs: {seconds:.1f} s, {megabytes:.0f} MB")
         page = place / "report" / "index.html"
         print(f"its page: {page.stat().st_size / 1e6:.1f} MB")
