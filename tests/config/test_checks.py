@@ -26,6 +26,20 @@ def test_a_number_that_is_none_is_refused(override: str) -> None:
         normlab.compose(override)
 
 
+@pytest.mark.parametrize(
+    "published",
+    [
+        "{none: 0.9}",
+        "{none: {val/accuracy: high}}",
+        "{none: {curves: {val/loss: [1]}}}",
+        "{none: {curves: {a: {end: 1}}}}",
+    ],
+)
+def test_published_figures_of_another_form_are_refused(published: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"published\.none=.* is not of the form METRIC: NUMBER"):
+        normlab.compose(f"+published={published}")
+
+
 def test_infinity_is_a_number_where_it_can_be_meant_as_one() -> None:
     assert normlab.compose("+model.order=inf").settings["model"]["order"] == float("inf")
 

@@ -71,6 +71,7 @@ def validate(config: DictConfig, working_directory: str | None = None) -> dict[s
     settings["observe"] = {name: _complete_rule(name, rule) for name, rule in settings["observe"].items()}
     _check_keys(settings)
     _check_numbers(settings)
+    _check_published(settings["published"])
     _check_ranges(settings)
     _check_accelerator(settings)
     if working_directory is not None and str(Path.cwd()) != working_directory:
@@ -130,6 +131,20 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
             is_number = math.isfinite if key.startswith("optimizer.") else lambda number: not math.isnan(number)
             if isinstance(number, float) and not is_number(number) and not key.startswith("published."):
                 raise ConfigurationError(f"{key}={number} is no finite number")
+
+
+def _check_published(published: Mapping[str, Any]) -> None:
+    for normalizer, figures in published.items():
+        try:
+            finals = {**figures}
+            curves = finals.pop("curves", {})
+            points = [point for points in curves.values() for point in points.items()]
+            for number in (*finals.values(), *(number for point in points for number in point)):
+                float(number)
+        except (AttributeError, TypeError, ValueError):
+            raise ConfigurationError(
+                f"published.{normalizer}={figures} is not of the form METRIC: NUMBER or curves: METRIC: STEP: NUMBER"
+            ) from None
 
 
 def _check_ranges(config: Mapping[str, Any]) -> None:
