@@ -10,8 +10,8 @@ import pytest
 
 from normlab.report.ablation import Ablation, Variant
 from normlab.report.analysis import Options, analyse
-from normlab.report.comparison import compare_pairs
 from normlab.report.load import load
+from normlab.report.statistics import compare_pairs
 from normlab.runs.claims import note_claims
 from normlab.runs.directory import RunDirectory
 from normlab.runs.record import Status
@@ -179,17 +179,14 @@ def test_the_records_say_which_values_are_better_whatever_the_name(root: Path, b
     assert ablation.rank("val/loss")[0].name == ("batch" if better == "higher" else "none")
 
 
-def test_of_a_loss_less_is_better_in_summary_and_improvement(root: Path) -> None:
+def test_of_a_loss_less_is_better_in_a_comparison(root: Path) -> None:
     make_runs(root, {"none": [0.25, 0.375], "batch": [0.75, 0.875]})
     cells = by_name(analysed(root))["batch"].cells
     accuracy, loss = cells["val/accuracy"], cells["val/loss"]
     assert accuracy.comparison is not None
     assert loss.comparison is not None
     assert (accuracy.comparison.difference, loss.comparison.difference) == (0.5, -0.5)
-    assert (accuracy.comparison.improvement, loss.comparison.improvement) == (1, 1)
-    assert accuracy.summary is not None
-    assert loss.summary is not None
-    assert (accuracy.summary.best, loss.summary.best) == (0.875, 0.125)
+    assert (accuracy.comparison.wins, loss.comparison.wins) == (2, 2)
 
 
 # Baselines, factors and metrics
@@ -390,7 +387,7 @@ def test_a_variant_of_which_all_runs_diverged_stands_in_the_report_without_figur
     make_runs(root, {"none": [0.25, 0.5]})
     make_run(root, "batch", 0, status="diverged", diverged_at=7)
     variant = by_name(analysed(root))["batch"]
-    assert [(cell.summary, cell.comparison, cell.area) for cell in variant.cells.values()] == [(None,) * 3] * 2
+    assert [(cell.summary, cell.comparison) for cell in variant.cells.values()] == [(None, None)] * 2
     assert variant.against == "none"
 
 
@@ -465,7 +462,7 @@ def test_each_variant_has_the_threshold_of_its_own_experiment(tmp_path: Path) ->
     assert analysed(tmp_path).title == "other, one"
 
 
-# Published figures and areas
+# Published figures
 
 
 @pytest.mark.parametrize(("figure", "verdict"), [(0.625, "reproduced"), (0.96875, "differs")])
@@ -485,19 +482,6 @@ def test_one_run_is_not_comparable_with_a_published_figure(root: Path) -> None:
     found = analysed(root).variants[0].cells["val/accuracy"].reproduction
     assert found is not None
     assert found.verdict == "not comparable"
-
-
-def test_areas_are_those_under_the_curves_of_finished_runs(root: Path) -> None:
-    make_run(root, "none", 0, accuracy=0.5, curves=rising(0.0, 0.5, 0.5))  # (0.25 + 0.5) / 2
-    make_run(root, "none", 1, accuracy=0.5, curves=rising(0.25, 0.5, 0.75))
-    make_run(root, "none", 2, accuracy=0.5, curves=rising(0.5))  # one point spans no area
-    make_run(root, "none", 3, status="failed", curves=rising(0.9, 0.9))
-    cells = analysed(root).variants[0].cells
-    area = cells["val/accuracy"].area
-    assert area is not None
-    assert area.n == 2
-    assert (area.best, area.worst) == pytest.approx((0.5, 0.375))
-    assert cells["val/loss"].area is None
 
 
 # Laws
@@ -522,7 +506,7 @@ def test_with_the_sides_swapped_differences_change_their_sign(root: Path) -> Non
     assert forth.comparison is not None
     assert back.comparison is not None
     assert forth.comparison.difference == -back.comparison.difference
-    assert forth.comparison.improvement == 1 - back.comparison.improvement
+    assert forth.comparison.wins == back.comparison.n - back.comparison.wins
 
 
 def test_what_differs_between_the_sides_of_a_comparison_beside_the_factors_is_noted(root: Path) -> None:

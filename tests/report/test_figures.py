@@ -147,7 +147,7 @@ def test_intervals_are_drawn_for_three_runs_but_not_for_two(tmp_path: Path) -> N
 def test_the_band_is_the_interval_of_the_mean(made: Ablation) -> None:
     canvas = by_name(draw_curves(made, select(made)))["curves_val/accuracy"].canvas
     last = [run.record.metrics["val/accuracy"] * (1 - 0.5**10) for run in made.variants[0].runs]
-    expected = summarize(last, higher_is_better=True).interval
+    expected = summarize(last).interval
     outline = band_of(canvas)
     at_end = outline[outline[:, 0] == 100, 1]
     assert (at_end.min(), at_end.max()) == pytest.approx((expected.low, expected.high))

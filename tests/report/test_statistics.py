@@ -1,9 +1,7 @@
 """The statistics of a report against figures worked out otherwise, and the laws that they obey for all values."""
 
-import itertools
 import math
 from collections.abc import Sequence
-from fractions import Fraction
 from random import Random
 
 import numpy as np
@@ -11,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from normlab.report.comparison import Comparison, compare_pairs, estimate_improvement
 from normlab.report.statistics import (
-    Interval,
-    compute_area_under_curve,
+    Comparison,
+    compare_pairs,
     estimate_interval,
     estimate_rate,
     judge_reproduction,
@@ -45,44 +42,39 @@ def sides(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[float
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
-def ends(interval: Interval) -> tuple[float, float]:
-    return interval.low, interval.high
-
-
 # Intervals and summaries
 
 
 def test_the_interval_of_five_values_is_that_of_students_t() -> None:
     # mean 3, s² = 10/4, standard error √(2.5 / 5)
     interval = estimate_interval([1, 2, 3, 4, 5])
-    assert ends(interval) == pytest.approx((3 - T_OF_4 * math.sqrt(0.5), 3 + T_OF_4 * math.sqrt(0.5)), abs=1e-6)
+    assert interval == pytest.approx((3 - T_OF_4 * math.sqrt(0.5), 3 + T_OF_4 * math.sqrt(0.5)), abs=1e-6)
 
 
-def test_students_sleep_data_have_the_difference_and_the_effect_that_follow_from_what_r_prints() -> None:
-    # R: t.test(extra ~ group, sleep, paired = TRUE): mean difference -1.58, t = -4.0621, df = 9; and d_z is t / √n
+def test_students_sleep_data_have_the_difference_and_the_interval_that_r_prints() -> None:
+    # R: t.test(extra ~ group, sleep, paired = TRUE): mean difference -1.58, t = -4.0621, df = 9
     first = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
     second = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
     found = compare_pairs(first, second, True)
     assert found.difference == pytest.approx(-1.58)
-    assert found.effect == pytest.approx(-4.0621 / math.sqrt(10), abs=1e-5)
     assert found.wins == 0
     # R: 95 percent confidence interval: -2.4598858 -0.7001142
-    assert ends(found.interval) == pytest.approx((-2.4598858, -0.7001142), abs=1e-6)
+    assert found.interval == pytest.approx((-2.4598858, -0.7001142), abs=1e-6)
 
 
 @pytest.mark.parametrize("n", [3, 9, 30])
 def test_equal_values_have_an_interval_of_no_width(n: int) -> None:
-    assert ends(estimate_interval([0.1] * n)) == pytest.approx((0.1, 0.1))
+    assert estimate_interval([0.1] * n) == pytest.approx((0.1, 0.1))
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_fewer_than_three_values_have_no_interval(n: int) -> None:
-    assert all(math.isnan(end) for end in ends(estimate_interval([0.1, 0.9][:n])))
+    assert all(math.isnan(end) for end in estimate_interval([0.1, 0.9][:n]))
 
 
 def test_an_interval_ends_at_the_bounds_of_its_metric() -> None:
-    assert ends(estimate_interval([0.9, 1.0, 0.2], (0.0, 1.0))) == (0.0, 1.0)
-    low, high = ends(compare_pairs([1.0, 0.9, 0.2], [0.0, 0.1, 0.2], True, (0.0, 1.0)).interval)
+    assert estimate_interval([0.9, 1.0, 0.2], (0.0, 1.0)) == (0.0, 1.0)
+    low, high = compare_pairs([1.0, 0.9, 0.2], [0.0, 0.1, 0.2], True, (0.0, 1.0)).interval
     assert low == pytest.approx(0.6 - 4.302653 * np.std([1.0, 0.8, 0.0], ddof=1) / math.sqrt(3), abs=1e-6)
     assert high == 1.0
 
@@ -106,45 +98,29 @@ def test_intervals_of_normal_values_hold_the_true_mean_about_as_often_as_they_sa
 
 
 def test_a_summary_of_five_values_is_what_one_works_out_by_hand() -> None:
-    # deviations from the mean 4: −3, −2, 0, 1, 4: squares sum to 30; the inner three are 2, 4, 5
-    found = summarize([5, 1, 8, 2, 4], True)
-    assert (found.n, found.mean, found.median, found.best, found.worst) == (5, 4, 4, 8, 1)
+    # deviations from the mean 4: −3, −2, 0, 1, 4: squares sum to 30
+    found = summarize([5, 1, 8, 2, 4])
+    assert (found.n, found.mean) == (5, 4)
     assert found.deviation == pytest.approx(math.sqrt(30 / 4))
-    assert found.interquartile_mean == pytest.approx(11 / 3)
 
 
 def test_a_summary_of_one_value_has_neither_deviation_nor_interval() -> None:
-    found = summarize([0.5], False)
-    assert (found.n, found.mean, found.median, found.interquartile_mean, found.best, found.worst) == (1, *[0.5] * 5)
+    found = summarize([0.5])
+    assert (found.n, found.mean) == (1, 0.5)
     assert math.isnan(found.deviation)
     assert math.isnan(found.interval.low)
 
 
 def test_there_is_no_summary_of_nothing() -> None:
     with pytest.raises(ValueError, match="no values to summarize"):
-        summarize([], True)
-
-
-@pytest.mark.parametrize(("n", "expected"), [(2, 0.5), (3, 1), (4, 1.5), (8, 3.5), (16, 7.5), (100, 49.5)])
-def test_the_interquartile_mean_of_evenly_spaced_values_is_their_middle(n: int, expected: float) -> None:
-    assert summarize(range(n), True).interquartile_mean == pytest.approx(expected)
-
-
-def test_the_interquartile_mean_leaves_out_a_quarter_of_the_values_at_each_end() -> None:
-    # of eight, two at each end: (2 + 3 + 5 + 6) / 4
-    assert summarize([-1000, 0, 2, 3, 5, 6, 70, 9000], True).interquartile_mean == 4
-
-
-def test_of_a_loss_the_smallest_is_best() -> None:
-    found = summarize([0.3, 0.1, 0.2], False)
-    assert (found.best, found.worst) == (0.1, 0.3)
+        summarize([])
 
 
 @given(samples(1, 12), st.randoms())
 @of_every_case
 def test_a_summary_does_not_see_the_order_of_the_runs(values: list[float], random: Random) -> None:
     shuffled = random.sample(values, len(values))
-    assert repr(summarize(shuffled, True)) == repr(summarize(values, True))
+    assert repr(summarize(shuffled)) == repr(summarize(values))
 
 
 @given(samples(2), grid())
@@ -152,33 +128,27 @@ def test_a_summary_does_not_see_the_order_of_the_runs(values: list[float], rando
 def test_a_constant_added_to_all_values_moves_the_summary_and_leaves_its_spread(
     values: list[float], constant: float
 ) -> None:
-    plain, moved = summarize(values, True), summarize([value + constant for value in values], True)
+    plain, moved = summarize(values), summarize([value + constant for value in values])
     assert moved.deviation == pytest.approx(plain.deviation, abs=1e-12)
-    for part in ("mean", "median", "interquartile_mean", "best", "worst"):
-        assert getattr(moved, part) == pytest.approx(getattr(plain, part) + constant, abs=1e-12), part
-    assert ends(moved.interval) == pytest.approx(
-        tuple(end + constant for end in ends(plain.interval)), abs=1e-9, nan_ok=True
-    )
+    assert moved.mean == pytest.approx(plain.mean + constant, abs=1e-12)
+    assert moved.interval == pytest.approx(tuple(end + constant for end in plain.interval), abs=1e-9, nan_ok=True)
 
 
 @given(samples(2))
 @of_every_case
-def test_negated_values_with_the_other_direction_give_the_mirrored_summary(values: list[float]) -> None:
-    plain, mirrored = summarize(values, True), summarize([-value for value in values], False)
+def test_negated_values_give_the_mirrored_summary(values: list[float]) -> None:
+    plain, mirrored = summarize(values), summarize([-value for value in values])
     assert mirrored.deviation == pytest.approx(plain.deviation, abs=1e-12)
-    for part in ("mean", "median", "interquartile_mean", "best", "worst"):
-        assert getattr(mirrored, part) == pytest.approx(-getattr(plain, part), abs=1e-12), part
-    low, high = ends(plain.interval)
-    assert ends(mirrored.interval) == pytest.approx((-high, -low), abs=1e-9, nan_ok=True)
+    assert mirrored.mean == pytest.approx(-plain.mean, abs=1e-12)
+    low, high = plain.interval
+    assert mirrored.interval == pytest.approx((-high, -low), abs=1e-9, nan_ok=True)
 
 
 @given(samples(3, 12))
 @of_every_case
-def test_the_interval_contains_the_mean_and_lies_within_it_of_the_best_and_worst(values: list[float]) -> None:
-    found = summarize(values, True)
+def test_the_interval_contains_the_mean(values: list[float]) -> None:
+    found = summarize(values)
     assert found.interval.low - 1e-12 <= found.mean <= found.interval.high + 1e-12
-    assert found.worst <= found.median <= found.best
-    assert found.worst - 1e-12 <= found.interquartile_mean <= found.best + 1e-12
 
 
 # Comparisons
@@ -189,10 +159,7 @@ def test_a_paired_comparison_of_five_seeds_is_what_one_works_out_by_hand() -> No
     found = compare_pairs([11, 22, 33, 44, 55], [10, 20, 30, 40, 50], True)
     half = T_OF_4 * math.sqrt(0.5)
     assert (found.n, found.wins, found.difference) == (5, 5, 3)
-    assert ends(found.interval) == pytest.approx((3 - half, 3 + half), abs=1e-6)
-    assert found.effect == pytest.approx(3 / math.sqrt(2.5))
-    # 11 > 10; 22 > 10, 20; … so 1 + 2 + 3 + 4 + 5 of the 25 pairs of runs
-    assert found.improvement == 15 / 25
+    assert found.interval == pytest.approx((3 - half, 3 + half), abs=1e-6)
 
 
 def test_differences_that_cancel_have_a_mean_of_nothing_even_where_floats_round() -> None:
@@ -207,22 +174,18 @@ def test_pairing_finds_what_is_lost_in_the_spread_between_seeds() -> None:
     found = compare_pairs(ours, theirs, True)
     assert found.interval.low > 0
     assert estimate_interval(ours).low < np.mean(theirs)
-    assert found.effect > 1
 
 
 def test_one_run_each_gives_a_difference_alone() -> None:
     found = compare_pairs([0.75], [0.5], True)
-    assert (found.n, found.difference, found.wins, found.improvement) == (1, 0.25, 1, 1)
+    assert (found.n, found.difference, found.wins) == (1, 0.25, 1)
     assert math.isnan(found.interval.low)
-    assert math.isnan(found.effect)
 
 
 @pytest.mark.parametrize("n", [3, 5, 12])
-def test_the_same_difference_at_every_seed_has_no_effect_size_even_where_floats_round(n: int) -> None:
-    assert math.isnan(compare_pairs([0.2] * n, [0.1] * n, True).effect)
-    rounded = compare_pairs([0.1 + number / 10 for number in range(n)], [number / 10 for number in range(n)], True)
-    assert math.isnan(rounded.effect)
-    assert ends(rounded.interval) == pytest.approx((0.1, 0.1), abs=1e-12)
+def test_the_same_difference_at_every_seed_has_an_interval_of_no_width(n: int) -> None:
+    ours, theirs = [0.1 + number / 10 for number in range(n)], [number / 10 for number in range(n)]
+    assert compare_pairs(ours, theirs, True).interval == pytest.approx((0.1, 0.1), abs=1e-12)
 
 
 @given(paired(2, 9), st.randoms())
@@ -238,9 +201,7 @@ def test_the_order_of_the_seeds_changes_nothing_in_a_comparison(
 def assert_mirrored(found: Comparison, of: Comparison) -> None:
     assert found.n == of.n
     assert found.difference == -of.difference
-    assert found.effect == pytest.approx(-of.effect, nan_ok=True)
-    assert found.improvement == pytest.approx(1 - of.improvement)
-    assert ends(found.interval) == pytest.approx((-of.interval.high, -of.interval.low), abs=1e-9, nan_ok=True)
+    assert found.interval == pytest.approx((-of.interval.high, -of.interval.low), abs=1e-9, nan_ok=True)
 
 
 @given(paired(1), st.booleans())
@@ -264,39 +225,15 @@ def test_a_constant_added_to_both_sides_changes_nothing_in_a_comparison(
 
 @given(paired(2), st.sampled_from([0.1, 0.3, 7.0, 1000.0]))
 @of_every_case
-def test_a_positive_factor_scales_the_difference_and_keeps_effect_and_improvement(
+def test_a_positive_factor_scales_the_difference_and_keeps_the_wins(
     pairs: list[tuple[float, float]], factor: float
 ) -> None:
     ours, theirs = sides(pairs)
     scaled = [factor * value for value in ours], [factor * value for value in theirs]
     one, other = compare_pairs(*scaled, True), compare_pairs(ours, theirs, True)
     assert one.difference == pytest.approx(factor * other.difference, abs=1e-9)
-    assert one.effect == pytest.approx(other.effect, abs=1e-6, nan_ok=True)
-    assert one.improvement == other.improvement
-    assert ends(one.interval) == pytest.approx([factor * end for end in ends(other.interval)], abs=1e-7, nan_ok=True)
-
-
-@given(samples(1), samples(1), st.booleans())
-@of_every_case
-def test_negating_both_sides_and_the_direction_keeps_the_improvement(
-    ours: list[float], theirs: list[float], higher: bool
-) -> None:
-    negated = [-value for value in ours], [-value for value in theirs]
-    assert estimate_improvement(*negated, not higher) == estimate_improvement(ours, theirs, higher)
-
-
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=8), st.lists(st.integers(0, 4), min_size=1, max_size=8))
-@of_every_case
-def test_the_probability_of_improvement_is_the_share_of_pairs_won_with_ties_counting_half(
-    ours: list[int], theirs: list[int]
-) -> None:
-    won = sum(Fraction((a > b) - (a < b) + 1, 2) for a, b in itertools.product(ours, theirs))
-    share = float(won / (len(ours) * len(theirs)))
-    assert estimate_improvement(ours, theirs, True) == pytest.approx(share)
-    assert estimate_improvement(ours, theirs, False) == pytest.approx(1 - share)
-
-
-# p-values
+    assert one.wins == other.wins
+    assert one.interval == pytest.approx([factor * end for end in other.interval], abs=1e-7, nan_ok=True)
 
 
 # Holm's correction
@@ -313,21 +250,16 @@ def test_the_prediction_interval_is_that_of_the_formula() -> None:
     assert found.verdict == "reproduced"
 
 
-@pytest.mark.parametrize(
-    ("published", "verdict", "side"),
-    [(-1.80, "reproduced", "within"), (-1.82, "differs", "below"), (7.82, "differs", "above")],
-)
-def test_a_published_figure_outside_the_prediction_interval_differs(published: float, verdict: str, side: str) -> None:
+@pytest.mark.parametrize(("published", "verdict"), [(-1.80, "reproduced"), (-1.82, "differs"), (7.82, "differs")])
+def test_a_published_figure_outside_the_prediction_interval_differs(published: float, verdict: str) -> None:
     found = judge_reproduction([1, 2, 3, 4, 5], published)  # 3 ± 4.8089
     assert (found.published, found.verdict) == (published, verdict)
-    assert found.why.startswith(side)
 
 
 @pytest.mark.parametrize("values", [[], [0.5]])
 def test_fewer_than_two_runs_are_not_comparable_with_a_published_figure(values: list[float]) -> None:
     found = judge_reproduction(values, 0.5)
     assert found.verdict == "not comparable"
-    assert f"n = {len(values)}" in found.why
     assert math.isnan(found.low)
 
 
@@ -390,48 +322,3 @@ def test_the_median_time_does_not_see_the_order_of_the_runs_and_scales_with_the_
     shuffled = random.sample(runs, len(runs))
     assert repr(measure_reach([step for step, _ in shuffled], [did for _, did in shuffled])) == repr(found)
     assert measure_reach([10 * step for step in steps], reached).median == pytest.approx(10 * found.median, nan_ok=True)
-
-
-# Areas
-
-
-def test_the_area_under_a_constant_is_its_height_and_under_a_line_its_middle() -> None:
-    assert compute_area_under_curve([10, 20, 100], [0.5, 0.5, 0.5]) == 0.5
-    assert compute_area_under_curve([0, 100], [0, 1]) == 0.5
-    assert compute_area_under_curve([100, 200, 400], [1, 2, 4]) == 2.5  # the line x / 100 from 1 to 4
-    assert compute_area_under_curve([0, 1, 3], [0, 2, 2]) == pytest.approx((1 + 4) / 3)
-
-
-def test_fewer_than_two_steps_have_no_area() -> None:
-    for steps in ([], [5], [5, 5]):
-        assert math.isnan(compute_area_under_curve(steps, [0.5] * len(steps)))
-
-
-curves = st.lists(st.tuples(st.integers(1, 64), grid()), min_size=2, max_size=8).map(
-    lambda points: [(sum(step for step, _ in points[: place + 1]), value) for place, (_, value) in enumerate(points)]
-)
-
-
-@given(curves, st.data())
-@of_every_case
-def test_a_point_put_on_the_line_between_two_leaves_the_area_as_it_is(
-    points: list[tuple[int, float]], data: st.DataObject
-) -> None:
-    after = data.draw(st.integers(1, len(points) - 1))
-    share = data.draw(st.integers(1, 7)) / 8
-    (left, low), (right, high) = points[after - 1], points[after]
-    more = [*points[:after], (left + share * (right - left), low + share * (high - low)), *points[after:]]
-    area = compute_area_under_curve(*map(list, zip(*points, strict=True)))
-    assert compute_area_under_curve(*map(list, zip(*more, strict=True))) == pytest.approx(area, abs=1e-12)
-    assert min(value for _, value in points) - 1e-12 <= area <= max(value for _, value in points) + 1e-12
-
-
-@given(curves, grid(), st.integers(-100, 100))
-@of_every_case
-def test_the_area_moves_with_the_curve_and_not_with_where_its_steps_begin(
-    points: list[tuple[int, float]], constant: float, later: int
-) -> None:
-    steps, values = [step for step, _ in points], [value for _, value in points]
-    area = compute_area_under_curve(steps, values)
-    moved = compute_area_under_curve([step + later for step in steps], [value + constant for value in values])
-    assert moved == pytest.approx(area + constant, abs=1e-12)

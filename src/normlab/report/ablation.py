@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from normlab.report.comparison import Comparison
 from normlab.report.load import LARGEST, Results, Run
-from normlab.report.statistics import UNBOUNDED, Bounds, Reach, Reproduction, Summary
+from normlab.report.statistics import UNBOUNDED, Bounds, Comparison, Reach, Reproduction, Summary
 from normlab.report.variants import Label
 from normlab.report.verdicts import JudgedClaim
 
@@ -22,8 +21,6 @@ class Cell:
     summary: Summary | None = None
     comparison: Comparison | None = None
     reproduction: Reproduction | None = None
-    area: Summary | None = None
-    """Areas under the runs' curves of this metric, as mean heights."""
 
 
 @dataclass(eq=False)

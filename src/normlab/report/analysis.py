@@ -4,20 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from normlab.report.ablation import Ablation, Cell, Variant
+from normlab.report.claims import Claim
 from normlab.report.formatting import format_statuses
 from normlab.report.headline import summarize_outcome
 from normlab.report.load import Results, Run, get_report_settings
 from normlab.report.pairing import Note, compare
-from normlab.report.statistics import (
-    Reproduction,
-    compute_area_under_curve,
-    judge_reproduction,
-    measure_reach,
-    summarize,
-)
+from normlab.report.reading import Reading
+from normlab.report.statistics import UNBOUNDED, Reproduction, judge_reproduction, measure_reach, summarize
 from normlab.report.tuning import get_main_metric, tune
 from normlab.report.variants import Label, choose_baseline, format_label, sort_labels
 from normlab.report.verdicts import judge_claims
@@ -63,13 +57,7 @@ def analyse(results: Results, options: Options | None = None) -> Ablation:
     metric = metrics[0] if metrics else options.metric or default_metric
     about_variants = [*_summarize(variants, metrics, results), *compare(variants, metrics, baseline)]
     notes += merge_notes(about_variants, len(variants))
-    for variant in variants:
-        threshold = (
-            get_report_settings(variant.runs).get("threshold") if options.threshold is None else options.threshold
-        )
-        variant.threshold = float(threshold) if isinstance(threshold, int | float) else None
-        if variant.threshold is not None and metrics:
-            _apply_threshold(variant, metric, results.curves)
+    _apply_thresholds(variants, options.threshold, metric, results)
     claims, problems = judge_claims(results)
     return Ablation(
         results=results,
@@ -138,9 +126,8 @@ def _sort_metrics(runs: Sequence[Run], option: str | None, default: str) -> list
 
 
 def _summarize(variants: Sequence[Variant], metrics: Sequence[str], results: Results) -> list[Note]:
-    """Fill in summaries, areas and reproductions of all cells; return notes on missing values."""
+    """Fill in summaries and reproductions of all cells; return notes on missing values."""
     notes = []
-    areas = _compute_areas(results.curves[results.curves["name"].isin(metrics)])
     for variant in variants:
         finished, total = len(variant.complete_runs), len(variant.runs)
         for metric in metrics:
@@ -148,11 +135,8 @@ def _summarize(variants: Sequence[Variant], metrics: Sequence[str], results: Res
             cell = variant.cells[metric] = Cell(results.higher_is_better(metric), bounds)
             values = list(variant.values(metric).values())
             if values:
-                cell.summary = summarize(values, cell.higher_is_better, bounds)
+                cell.summary = summarize(values, bounds)
                 cell.reproduction = _compare_with_published(variant, metric, values)
-            heights = [areas[run.id, metric] for run in variant.complete_runs if (run.id, metric) in areas]
-            if heights:
-                cell.area = summarize(heights, cell.higher_is_better, bounds)
             if len(values) < finished:
                 missing = _count_runs(finished - len(values))
                 notes.append(
@@ -172,10 +156,8 @@ def _compare_with_published(variant: Variant, metric: str, values: list[float]) 
     published = variant.reference_figures.get(metric)
     if not isinstance(published, int | float):
         return None
-    varied = ", ".join(key for key in variant.label if key != "normalizer")
-    if varied:  # published figures are by normalizer only
-        why = f"published for the settings of the experiment, but these runs vary {varied}"
-        return Reproduction(float(published), math.nan, math.nan, "not comparable", why)
+    if variant.label.keys() - {"normalizer"}:  # published for the settings of the experiment
+        return Reproduction(float(published), math.nan, math.nan, "not comparable")
     return judge_reproduction(values, float(published))
 
 
@@ -194,35 +176,20 @@ def _count_runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count} runs"
 
 
-def _compute_areas(curves: pd.DataFrame) -> dict[tuple[str, str], float]:
-    """Return (run id, metric) → mean height of the curve, if that is finite."""
-    areas = {
-        (str(run), str(name)): compute_area_under_curve(rows["step"], rows["value"])
-        for (run, name), rows in curves.groupby(["run_id", "name"], observed=True, sort=False)
-    }
-    return {key: area for key, area in areas.items() if math.isfinite(area)}
-
-
-def _apply_threshold(variant: Variant, metric: str, curves: pd.DataFrame) -> None:
-    """Count the runs that end at or beyond the threshold, and when they first get there.
+def _apply_thresholds(variants: Sequence[Variant], option: float | None, metric: str, results: Results) -> None:
+    """Count the runs that end at or beyond the threshold of their experiment, and when they first get there.
 
     A diverged run never gets there: it counts in both, censored at the last step requested.
     """
-    assert variant.threshold is not None
-    variant.judged_by = metric
-    sign = 1 if variant.cells[metric].higher_is_better else -1
-    threshold = sign * variant.threshold
-    variant.successes = sum(sign * value >= threshold for value in variant.values(metric).values())
-    rows = curves[(curves["variant"] == variant.name) & (curves["name"] == metric)]
-    by_run = {str(run): points for run, points in rows.groupby("run_id", observed=True)}
-    if variant.complete_runs and not any(run.id in by_run for run in variant.complete_runs):
-        return  # the metric is not observed
-    steps, reached = [], []
-    for run in variant.runs:
-        if run.record.is_result:
-            points = by_run.get(run.id, rows.iloc[:0])
-            passed: list[int] = points.loc[sign * points["value"] >= threshold, "step"].tolist()
-            steps.append(float(min(passed, default=run.record.steps)))
-            reached.append(bool(passed))
-    if steps:
-        variant.reach = measure_reach(steps, reached)
+    reading = Reading(Claim("", "", UNBOUNDED), metric, results)
+    for variant in variants:
+        threshold = get_report_settings(variant.runs).get("threshold") if option is None else option
+        if not isinstance(threshold, int | float) or metric not in variant.cells:
+            continue
+        variant.threshold, variant.judged_by = float(threshold), metric
+        runs = [run for run in variant.runs if run.record.is_result]
+        variant.successes = sum(reading.read_success(run, threshold) == 1 for run in runs)
+        steps = [(reading.read_steps(run, threshold), run.record.steps) for run in runs if reading.points]
+        known = [(step, last) for step, last in steps if not math.isnan(step)]
+        if known:
+            variant.reach = measure_reach([min(pair) for pair in known], [step <= last for step, last in known])

@@ -1,8 +1,8 @@
-"""Format numbers, intervals and counts for display, and build table cells with footnotes."""
+"""Format numbers, intervals and counts for display."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 NOTHING = "–"
 
@@ -14,31 +14,10 @@ class Entry:
     text: str
     value: float | None = None
     """Sort key; None and nan sort last. A column without any is sorted by its text."""
-    small: str = ""
-    """A second line."""
-    mark: str = ""
-    """Mark of a footnote."""
 
     @property
     def sort_key(self) -> str | None:
         return None if self.value is None or math.isnan(self.value) else f"{self.value:.12g}"
-
-
-@dataclass
-class Footnotes:
-    """Footnotes of a table, by their text."""
-
-    marks: dict[str, str] = field(default_factory=dict)
-
-    def add(self, text: str) -> str:
-        """Return the mark of a footnote: a, b, …, z, aa and so on; equal texts share one."""
-        before, letter = divmod(len(self.marks), 26)
-        mark = (chr(ord("a") + before - 1) if before else "") + chr(ord("a") + letter)
-        return self.marks.setdefault(text, mark)
-
-    def build_dash(self, reason: str, small: str = "") -> Entry:
-        """Build an empty cell with its reason as a footnote."""
-        return Entry(NOTHING, small=small, mark=self.add(reason))
 
 
 def format_number(value: float | None, places: int = 4) -> str:

@@ -1,4 +1,4 @@
-"""`table.md`: a table per metric for a README or an issue."""
+"""`table.md` and `claims.md`: tables for a README or an issue."""
 
 import html
 import re
@@ -13,7 +13,7 @@ BOLD = "Bold: the best mean."
 
 
 def write_markdown(ablation: Ablation) -> str:
-    """Return headline, notes and tables; the two-way table comes first if there are two factors."""
+    """Return headline, claims, notes and tables; the two-way table comes first if there are two factors."""
     parts = [f"# {escape_markdown(ablation.title)}", escape_markdown(ablation.headline)]
     if ablation.claims:
         parts.append(write_claims(ablation).rstrip())
@@ -22,21 +22,18 @@ def write_markdown(ablation: Ablation) -> str:
     grid = cross_tabulate(ablation)
     if grid is not None:
         headings = [f"{grid.index.name} \\ {grid.columns.name}", *grid.columns]
-        rows = [[escape_markdown(cell) for cell in row] for row in grid.reset_index().to_numpy().tolist()]
-        parts += [
-            f"## {escape_markdown(ablation.metric)}, both factors",
-            _render_table([*map(escape_markdown, headings)], rows),
-        ]
+        parts += [f"## {escape_markdown(ablation.metric)}, both factors"]
+        parts += [_render_table(headings, grid.reset_index().to_numpy().tolist())]
     if effects := format_effects(ablation):
-        headings, rows = effects
-        parts += ["## Effects, averaged over the other factors", _render_table(headings, rows)]
+        parts += ["## Effects, averaged over the other factors", _render_table(*effects)]
     for metric in ablation.metrics:
         table = build_table(ablation, metric, ablation.variants)
-        rows = [[*map(escape_markdown, cells)] for cells in table.text]
-        mean = table.headings.index("mean ± sd")
-        for cells, row in zip(rows, table.rows, strict=True):
-            cells[mean] = f"**{cells[mean]}**" if row.is_best else cells[mean]
-        parts += [f"## {escape_markdown(metric)}", _render_table([*map(escape_markdown, table.headings)], rows)]
+        best = [place for place, row in enumerate(table.rows) if row.is_best]
+        place = table.headings.index("mean ± sd")
+        parts += [
+            f"## {escape_markdown(metric)}",
+            _render_table(table.headings, table.text, [(it, place) for it in best]),
+        ]
     return "\n\n".join([*parts, escape_markdown(f"{write_caption(ablation)} {BOLD}")]) + "\n"
 
 
@@ -44,20 +41,26 @@ def write_claims(ablation: Ablation) -> str:
     """Return each claim with its verdict, and a table of the variants that it is about."""
     parts = []
     for judged in ablation.claims:
-        parts.append(
-            f"**{escape_markdown(judged.claim.name)}: {judged.outcome}.** {escape_markdown(judged.claim.says)}"
-        )
+        name, says = escape_markdown(judged.claim.name), escape_markdown(judged.claim.says)
         lines = format_claim(judged)
-        parts.append(_render_table(claims_table.HEADINGS, [[*map(escape_markdown, line.cells)] for line in lines]))
         remarks = [*(f"{line.cells[0]}: {note}." for line in lines for note in line.notes), describe_origin(judged)]
-        parts.append(escape_markdown(" ".join(remarks)))
+        parts += [f"**{name}: {judged.outcome}.** {says}"]
+        parts += [
+            _render_table(claims_table.HEADINGS, [line.cells for line in lines]),
+            escape_markdown(" ".join(remarks)),
+        ]
     if parts:
         parts.append(escape_markdown(explain_claims()))
     return "\n\n".join(parts) + "\n"
 
 
-def _render_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in [headings, ["---"] * len(headings), *rows])
+def _render_table(headings: Sequence[str], rows: Sequence[Sequence[str]], bold: Sequence[tuple[int, int]] = ()) -> str:
+    """Render text as a table; cells whose (row, column) is in `bold` are bold."""
+    body = [[escape_markdown(cell) for cell in row] for row in rows]
+    for row, column in bold:
+        body[row][column] = f"**{body[row][column]}**"
+    head = [[escape_markdown(heading) for heading in headings], ["---"] * len(headings)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [*head, *body])
 
 
 def escape_markdown(text: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from normlab.report.ablation import Variant
-from normlab.report.comparison import compare_pairs
+from normlab.report.statistics import compare_pairs
 from normlab.report.variants import format_label
 
 Note = tuple[str, str]

@@ -4,14 +4,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from normlab.report.claims import Claim, Selector
 from normlab.report.load import Results, Run
 from normlab.report.statistics import Bounds
 from normlab.report.variants import describe_run, format_label
+
+Numbers: TypeAlias = "pd.Series[float]"
+"""A number per seed."""
 
 
 @dataclass(frozen=True)
@@ -56,39 +60,42 @@ class Reading:
         return 1 if self.results.higher_is_better(self.metric) else -1
 
     @cached_property
-    def points(self) -> dict[str, pd.DataFrame]:
-        """Run id → its curve of the metric."""
-        rows = self.results.curves[self.results.curves["name"] == self.metric]
-        return {str(run): points for run, points in rows.groupby("run_id", observed=True)}
+    def points(self) -> dict[str, list[tuple[int, float]]]:
+        """Run id → steps and values of its curve of the metric."""
+        curves = self.results.curves[self.results.curves["name"] == self.metric]
+        groups = curves.groupby("run_id", observed=True)
+        return {str(run): [*zip(rows["step"].tolist(), rows["value"].tolist(), strict=True)] for run, rows in groups}
 
     def read(self, run: Run) -> float:
         """Return the value of a run: nan if it is missing, and if the run diverged and the metric has no guess."""
-        if run.status not in ("finished", "diverged"):
-            return math.nan
-        has_diverged = run.status == "diverged"
-        last = self.info.get("guess") if has_diverged else run.record.metrics.get(self.metric)
-        last = math.nan if last is None else float(last)
         if self.claim.at is not None:
-            points = self.points.get(run.id)
-            values = [] if points is None else points.loc[points["step"] == self.claim.at, "value"].tolist()
-            return float(values[0]) if values else last if has_diverged else math.nan
+            later = self.read_end(run) if run.record.status == "diverged" else math.nan
+            return next((value for step, value in self.points.get(run.id, ()) if step == self.claim.at), later)
         if self.claim.until is not None:
-            points = self.points.get(run.id)
-            if points is None:
-                return run.record.steps + 1 if has_diverged else math.nan
-            steps = points.loc[self.passes(points["value"], self.claim.until), "step"].tolist()
-            return float(min(steps, default=run.record.steps + 1))
-        if self.claim.rate is not None:
-            return 0.0 if has_diverged else last if math.isnan(last) else float(self.passes(last, self.claim.rate))
-        return last
+            return self.read_steps(run, self.claim.until)
+        return self.read_end(run) if self.claim.rate is None else self.read_success(run, self.claim.rate)
 
-    def passes(self, value: Any, threshold: float) -> Any:
-        return self.sign * value >= self.sign * threshold
+    def read_end(self, run: Run) -> float:
+        """Return the final value; that of guessing for a diverged run."""
+        value = self.info.get("guess") if run.record.status == "diverged" else run.record.metrics.get(self.metric)
+        return math.nan if value is None else float(value)
 
-    def read_all(self, case: Case) -> dict[int, float]:
-        """Return seed → value of a variant, in the order of seeds."""
-        values = {seed: self.read(run) for seed, run in sorted(case.runs.items())}
-        return {seed: value for seed, value in values.items() if not math.isnan(value)}
+    def read_steps(self, run: Run, threshold: float) -> float:
+        """Return the first step observed at or beyond a threshold; one more than all steps for a run that has none."""
+        if run.id not in self.points and run.record.status != "diverged":
+            return math.nan
+        passed = (step for step, it in self.points.get(run.id, ()) if self.sign * it >= self.sign * threshold)
+        return float(min(passed, default=run.record.steps + 1))
+
+    def read_success(self, run: Run, threshold: float) -> float:
+        """Return 1 for a run that ends at or beyond a threshold, 0 for others and diverged ones."""
+        value = -self.sign * math.inf if run.record.status == "diverged" else self.read_end(run)
+        return value if math.isnan(value) else float(self.sign * value >= self.sign * threshold)
+
+    def read_all(self, case: Case) -> Numbers:
+        """Return the values of a variant by seed, in the order of seeds."""
+        values = {seed: self.read(run) for seed, run in sorted(case.runs.items()) if run.record.is_result}
+        return pd.Series(values, dtype="float64").dropna()
 
     @property
     def improvement(self) -> int:
@@ -106,6 +113,6 @@ class Reading:
     @property
     def resolution(self) -> float:
         if self.claim.until is not None:  # the distance of two observations
-            gaps = [points["step"].diff().min() for points in self.points.values() if len(points) > 1]
+            gaps = (np.diff([step for step, _ in points]).min() for points in self.points.values() if len(points) > 1)
             return float(min(gaps, default=0.0))
         return 0.0 if self.claim.rate is not None else float(self.info.get("resolution") or 0.0)

@@ -1,4 +1,4 @@
-"""Statistics over the runs of one variant: means with intervals, steps to a threshold, published values.
+"""Statistics over seeds: means with intervals, paired differences, published values, steps to a threshold.
 
 Every function takes one value per run, in any order.
 """
@@ -6,10 +6,11 @@ Every function takes one value per run, in any order.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import integrate, stats
+from scipy import stats
 
 CONFIDENCE = 0.95
 MIN_INTERVAL_SIZE = 3
@@ -23,8 +24,7 @@ UNBOUNDED: Bounds = (-math.inf, math.inf)
 Values = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """95 % interval of a mean; both ends are nan if there are fewer than three values."""
 
     low: float
@@ -33,17 +33,25 @@ class Interval:
 
 @dataclass(frozen=True)
 class Summary:
-    """One metric of one variant over its `n` runs. Best and worst follow the metric's direction."""
+    """One metric of one variant over its `n` runs."""
 
     n: int
     mean: float
     deviation: float
     """Sample standard deviation (n − 1); nan for one value."""
-    median: float
-    interquartile_mean: float
     interval: Interval
-    best: float
-    worst: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A variant against its baseline; a positive difference means that the variant's values are larger."""
+
+    n: int
+    """Number of pairs."""
+    difference: float
+    interval: Interval
+    wins: int
+    """Number of pairs in which the variant is better."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,6 @@ class Reproduction:
     """Ends of the 95 % prediction interval of one more run."""
     verdict: str
     """reproduced | differs | not comparable"""
-    why: str
 
 
 @dataclass(frozen=True)
@@ -74,52 +81,49 @@ def estimate_interval(values: ArrayLike, bounds: Bounds = UNBOUNDED) -> Interval
     sample = _sort(values)
     if len(sample) < MIN_INTERVAL_SIZE:
         return Interval(math.nan, math.nan)
-    half = stats.t.ppf(0.5 + CONFIDENCE / 2, len(sample) - 1) * sample.std(ddof=1) / math.sqrt(len(sample))
+    half = _scale(sample) / math.sqrt(len(sample))
     return Interval(max(float(sample.mean() - half), bounds[0]), min(float(sample.mean() + half), bounds[1]))
 
 
-def summarize(values: ArrayLike, higher_is_better: bool, bounds: Bounds = UNBOUNDED) -> Summary:
+def summarize(values: ArrayLike, bounds: Bounds = UNBOUNDED) -> Summary:
     """Summarize one metric, whose values lie within bounds, over runs. Raises ValueError if there are no values."""
     sample = _sort(values)
     if not len(sample):
         raise ValueError("there are no values to summarize")
-    low, high = float(sample[0]), float(sample[-1])
-    return Summary(
-        n=len(sample),
-        mean=float(sample.mean()),
-        deviation=float(sample.std(ddof=1)) if len(sample) > 1 else math.nan,
-        median=float(np.median(sample)),
-        interquartile_mean=float(stats.trim_mean(sample, 0.25)),
-        interval=estimate_interval(sample, bounds),
-        best=high if higher_is_better else low,
-        worst=low if higher_is_better else high,
-    )
+    deviation = float(sample.std(ddof=1)) if len(sample) > 1 else math.nan
+    return Summary(len(sample), float(sample.mean()), deviation, estimate_interval(sample, bounds))
 
 
-def estimate_rate(successes: int, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a success rate (Wilson, 1927)."""
-    interval = stats.binomtest(successes, n).proportion_ci(CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)
+def compare_pairs(
+    variant: ArrayLike, baseline: ArrayLike, higher_is_better: bool, bounds: Bounds = UNBOUNDED
+) -> Comparison:
+    """Compare two variants seed by seed: `variant[i]` and `baseline[i]` come from one seed, and lie within bounds."""
+    ours, theirs = np.asarray(variant, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
+    differences = _sort(ours - theirs)
+    difference = float(differences.mean())
+    if abs(difference) <= ROUNDING * np.abs([ours, theirs]).max():
+        difference = 0.0  # a rounding error, left when differences cancel
+    interval = estimate_interval(differences, (bounds[0] - bounds[1], bounds[1] - bounds[0]))
+    wins = int((differences > 0 if higher_is_better else differences < 0).sum())
+    return Comparison(len(differences), difference, interval, wins)
 
 
 def judge_reproduction(values: ArrayLike, published: float) -> Reproduction:
     """Check whether a published value, a single run by the original author, could be one more of these runs.
 
-    The prediction interval of one more value is mean ± t · s · √(1 + 1/n).
+    The prediction interval of one more value is mean ± t · s · √(1 + 1/n), which needs two values.
     """
     sample = _sort(values)
     if len(sample) < 2:
-        why = f"n = {len(sample)}: the spread over seeds is unknown"
-        return Reproduction(published, math.nan, math.nan, "not comparable", why)
-    half = stats.t.ppf(0.5 + CONFIDENCE / 2, len(sample) - 1) * sample.std(ddof=1) * math.sqrt(1 + 1 / len(sample))
+        return Reproduction(published, math.nan, math.nan, "not comparable")
+    half = _scale(sample) * math.sqrt(1 + 1 / len(sample))
     low, high = float(sample.mean() - half), float(sample.mean() + half)
-    if low <= published <= high:
-        return Reproduction(published, low, high, "reproduced", "within the prediction interval of the seeds")
-    side = "below" if published < low else "above"
-    why = (
-        f"{side} the prediction interval; it is a single run by the original author, with other weights and batch order"
-    )
-    return Reproduction(published, low, high, "differs", why)
+    return Reproduction(published, low, high, "reproduced" if low <= published <= high else "differs")
+
+
+def estimate_rate(successes: int, n: int) -> Interval:
+    """Return Wilson's 95 % interval of a success rate (Wilson, 1927)."""
+    return Interval(*map(float, stats.binomtest(successes, n).proportion_ci(CONFIDENCE, method="wilson")))
 
 
 def measure_reach(steps: Sequence[float], reached: Sequence[bool]) -> Reach:
@@ -129,20 +133,17 @@ def measure_reach(steps: Sequence[float], reached: Sequence[bool]) -> Reach:
         steps: of each run, the first step observed at or beyond the threshold; its last step if it never got there.
         reached: whether it did.
     """
-    times = np.asarray(steps, dtype=np.float64)
-    is_reached = np.asarray(reached, dtype=bool)
+    times, is_reached = np.asarray(steps, dtype=np.float64), np.asarray(reached, dtype=bool)
     median = math.nan
     if is_reached.any():
         survival = stats.ecdf(stats.CensoredData(uncensored=times[is_reached], right=times[~is_reached])).sf
-        below = survival.quantiles[survival.probabilities <= 0.5 + ROUNDING]
-        median = float(below[0]) if len(below) else math.nan
+        median = float(min(survival.quantiles[survival.probabilities <= 0.5 + ROUNDING], default=math.nan))
     return Reach(len(times), int(is_reached.sum()), median)
 
 
-def compute_area_under_curve(steps: ArrayLike, values: ArrayLike) -> float:
-    """Return the mean height of a curve between its first and last step (trapezoids); nan for fewer than two steps."""
-    x, y = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
-    return float(integrate.trapezoid(y, x) / (x[-1] - x[0])) if len(x) > 1 and x[-1] > x[0] else math.nan
+def _scale(sample: Values) -> float:
+    """Return the sample standard deviation times the 97.5 % quantile of Student's t."""
+    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(sample) - 1) * sample.std(ddof=1))
 
 
 def average_pointwise(points: Values, bounds: Bounds) -> tuple[Values, Values, Values, Values]:
@@ -162,4 +163,4 @@ def average_pointwise(points: Values, bounds: Bounds) -> tuple[Values, Values, V
 
 
 def _sort(values: ArrayLike) -> Values:
-    return np.sort(np.asarray(values, dtype=np.float64))
+    return np.sort(np.asarray(values, dtype=np.float64))  # sums depend on the order

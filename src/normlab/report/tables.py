@@ -2,32 +2,20 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import pandas as pd
 
-from normlab.report.ablation import Ablation, Cell, Variant
-from normlab.report.columns import Column, format_mean, select_columns
-from normlab.report.formatting import NOTHING, Entry, Footnotes, format_counts, format_number, format_signed
+from normlab.report.ablation import Ablation, Variant
+from normlab.report.columns import COLUMNS, COMPARED, Column, collect_numbers, format_summary
+from normlab.report.formatting import NOTHING, Entry, format_counts, format_number, format_signed
 from normlab.report.load import Run
+from normlab.report.statistics import MIN_INTERVAL_SIZE
 from normlab.report.variants import format_label
 
 STATUSES = ("finished", "diverged", "failed", "interrupted", "running", "died")
 CONDITIONS = ("precision", "device", "threads")
 """Keys of the environment that every table states."""
-COLUMNS = {
-    "deviation": "standard_deviation",
-    "published_published": "published",
-    "published_low": "prediction_low",
-    "published_high": "prediction_high",
-    "published_verdict": "verdict",
-    "published_why": "verdict_why",
-    "difference_difference": "difference",
-    "difference_n": "pairs",
-    "difference_effect": "effect_size",
-    "difference_improvement": "probability_of_improvement",
-}
 
 
 @dataclass(frozen=True)
@@ -43,13 +31,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """One metric of all variants: a column per factor, then those of `columns.py` that apply."""
+    """One metric of some variants: a column per factor, then those of `columns.py` for which there are numbers."""
 
     metric: str
     factors: list[str]
     columns: list[Column]
     rows: list[Row]
-    notes: Footnotes
 
     @property
     def headings(self) -> list[str]:
@@ -62,23 +49,18 @@ class Table:
         return blank_repeats(rows, len(self.factors) - 1)
 
 
-def build_table(ablation: Ablation, metric: str, variants: Sequence[Variant], is_short: bool = True) -> Table:
-    """Build the table of one metric.
-
-    Args:
-        ablation: the analysis.
-        metric: final metric.
-        variants: its rows.
-        is_short: leave out the columns that are on the page alone.
-    """
-    columns = [column for column in select_columns(ablation, metric) if column.is_short or not is_short]
-    notes, best = Footnotes(), ablation.rank(metric)[:1]
-    rows = []
-    for variant in variants:
-        cell = variant.cells.get(metric, Cell())
-        entries = [column.build(variant, cell, notes) for column in columns]
+def build_table(ablation: Ablation, metric: str, variants: Sequence[Variant]) -> Table:
+    """Build the table of one metric, with a row for each of some variants."""
+    numbers = [collect_numbers(variant, metric) for variant in variants]
+    columns = [column for column in COLUMNS if column.key == "mean" or any(map(column.is_in, numbers))]
+    best, rows = ablation.rank(metric)[:1], []
+    for variant, its in zip(variants, numbers, strict=True):
+        entries = [column.build(its) for column in columns]
+        if variant.is_baseline:
+            texts = {heading: Entry("baseline" if heading == COMPARED[0] else "") for heading in COMPARED}
+            entries = [texts.get(column.heading, entry) for column, entry in zip(columns, entries, strict=True)]
         rows.append(Row(variant, [*variant.label.values()] or [variant.name], entries, best == [variant]))
-    return Table(metric, ablation.factors or ["variant"], columns, rows, notes)
+    return Table(metric, ablation.factors or ["variant"], columns, rows)
 
 
 def blank_repeats(rows: Sequence[Sequence[str]], count: int) -> list[list[str]]:
@@ -94,34 +76,16 @@ def blank_repeats(rows: Sequence[Sequence[str]], count: int) -> list[list[str]]:
 
 def tabulate(ablation: Ablation) -> pd.DataFrame:
     """Return a row per variant and metric with all its numbers; unknown ones are empty."""
-    rows = [_build_row(variant, metric) for variant in ablation.variants for metric in ablation.metrics]
-    return pd.DataFrame(rows).rename(columns=COLUMNS)
-
-
-def _build_row(variant: Variant, metric: str) -> dict[str, Any]:
-    cell, counts = variant.cells[metric], variant.counts
-    # Readers of CSV take "null" for a missing value.
-    label = {key: "none" if value == "null" else value for key, value in variant.label.items()}
-    row: dict[str, Any] = {"variant": variant.name, **label, "metric": metric}
-    row |= {**_summarize_conditions(variant.runs), "runs": len(variant.runs)}
-    row |= {f"runs_{status}": counts[status] for status in STATUSES}
-    row |= _flatten("", cell.summary)
-    row["area_under_curve"] = cell.area.mean if cell.area else None
-    row |= _flatten("published_", cell.reproduction)
-    row |= {"baseline": variant.against, **_flatten("difference_", cell.comparison)}
-    if variant.judged_by == metric:
-        row |= {"threshold": variant.threshold, "successes": variant.successes, "successes_of": variant.results}
-        row |= _flatten("updates_to_threshold_", variant.reach)
-    return row
-
-
-def _flatten(prefix: str, part: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass, and of dataclasses in them, with prefixed names."""
-    flat: dict[str, Any] = {}
-    for key, value in ({} if part is None else asdict(part)).items():
-        inner = value.items() if isinstance(value, dict) else [("", value)]
-        flat |= {f"{prefix}{key}{name and '_'}{name}": item for name, item in inner}
-    return flat
+    rows = []
+    for variant in ablation.variants:
+        # Readers of CSV take "null" for a missing value.
+        label = {key: "none" if value == "null" else value for key, value in variant.label.items()}
+        counts = {f"runs_{status}": variant.counts[status] for status in STATUSES}
+        about_runs = {**counts, **_summarize_conditions(variant.runs)}
+        for metric in ablation.metrics:
+            numbers = collect_numbers(variant, metric)
+            rows.append({"variant": variant.name, **label, "metric": metric, **numbers, **about_runs})
+    return pd.DataFrame(rows)
 
 
 def cross_tabulate(ablation: Ablation) -> pd.DataFrame | None:
@@ -129,18 +93,12 @@ def cross_tabulate(ablation: Ablation) -> pd.DataFrame | None:
     if len(ablation.factors) != 2 or not ablation.metrics:
         return None
     first, second = ablation.factors
-    summaries = {
-        (variant.label[first], variant.label[second]): variant.cells[ablation.metric].summary
-        for variant in ablation.variants
-    }
-    differ = len({summary.n for summary in summaries.values() if summary}) > 1
-    cells = {
-        place: format_mean(summary) + f" (n = {summary.n})" * differ if summary else NOTHING
-        for place, summary in summaries.items()
-    }
-    rows, columns = (list(dict.fromkeys(place[axis] for place in cells)) for axis in (0, 1))
-    frame = pd.DataFrame([[cells.get((row, column), NOTHING) for column in columns] for row in rows], rows, columns)
-    return frame.rename_axis(index=first, columns=second)
+    summaries = [variant.cells[ablation.metric].summary for variant in ablation.variants]
+    differ = len({summary.n for summary in summaries if summary}) > 1
+    cells = pd.DataFrame([variant.label for variant in ablation.variants])
+    cells["text"] = [format_summary(it) + f" (n = {it.n})" * differ if it else NOTHING for it in summaries]
+    grid = cells.pivot(index=first, columns=second, values="text").fillna(NOTHING)
+    return grid.loc[cells[first].unique(), cells[second].unique()]
 
 
 def average_effects(ablation: Ablation) -> pd.DataFrame | None:
@@ -149,7 +107,7 @@ def average_effects(ablation: Ablation) -> pd.DataFrame | None:
     A row per factor and value: the mean of the variants' means over those combinations of the other factors that all
     values of the factor have, its difference from the mean at the first value, and the number of combinations.
     """
-    if len(ablation.factors) < 2 or not ablation.metrics:
+    if len(ablation.factors) < 2 or not ablation.rank(ablation.metric):
         return None
     means = pd.DataFrame(
         {**variant.label, "mean": summary.mean}
@@ -157,12 +115,13 @@ def average_effects(ablation: Ablation) -> pd.DataFrame | None:
         if (summary := variant.cells[ablation.metric].summary) is not None
     )
     rows = []
-    for factor in ablation.factors if len(means) else ():
+    for factor in ablation.factors:
         others = [other for other in ablation.factors if other != factor]
-        grid = means.pivot(index=others, columns=factor, values="mean").dropna()
-        values = [value for value in dict.fromkeys(means[factor]) if len(grid)]
-        first = grid[values[0]].mean() if values else 0.0
-        rows += [(factor, value, grid[value].mean(), grid[value].mean() - first, len(grid)) for value in values]
+        grid = means.pivot(index=others, columns=factor, values="mean").dropna()[means[factor].unique()]
+        average = grid.mean()
+        rows += [
+            (factor, value, mean, mean - average.iloc[0], len(grid)) for value, mean in average.items() if len(grid)
+        ]
     headings = ["factor", "value", f"mean {ablation.metric}", "difference from the first", "combinations"]
     return pd.DataFrame(rows, columns=headings) if rows else None
 
@@ -180,26 +139,24 @@ def format_effects(ablation: Ablation) -> tuple[list[str], list[list[str]]] | No
 
 
 def write_caption(ablation: Ablation) -> str:
-    """Describe the content of the printed tables: n, interval, test, published figures and conditions."""
+    """Describe the content of the printed tables: n, interval, differences, published figures and conditions."""
     cells = [cell for variant in ablation.variants for cell in variant.cells.values()]
-    summaries = [cell.summary for cell in cells if cell.summary]
-    sizes = sorted({summary.n for summary in summaries})
+    sizes = sorted({cell.summary.n for cell in cells if cell.summary})
     text = "Mean ± sample standard deviation over seeds"
     if sizes:
         text += f" (n = {sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''})"
-        text += ", ordinary 95 % interval of the mean (Student's t) from 3 runs on"
+    if sizes and sizes[-1] >= MIN_INTERVAL_SIZE:
+        text += f", ordinary 95 % interval of the mean (Student's t) from {MIN_INTERVAL_SIZE} runs on"
     text += "."
     if any(cell.comparison for cell in cells):
-        text += (
-            f" Differences from {format_label(ablation.baseline)}, paired by seed, and the number of seeds in which the"
-            " variant is better."
-        )
+        text += f" Differences from {format_label(ablation.baseline)}, paired by seed."
     if any(cell.reproduction for cell in cells):
         text += (
-            " Published figures are single runs by the original author, reproduced if within the 95 % prediction"
-            " interval of the seeds."
+            " Published figures: single runs by the original author, reproduced if within the 95 % prediction interval."
         )
-    return f"{text} {describe_conditions(ablation.results.details)}".rstrip()
+    if any(variant.successes is not None for variant in ablation.variants):
+        text += " Success rate: runs that end at or beyond the threshold, with Wilson's interval."
+    return f"{text} {NOTHING}: too few runs. {describe_conditions(ablation.results.details)}".rstrip()
 
 
 def describe_conditions(runs: Sequence[Run]) -> str:

@@ -1,35 +1,40 @@
-"""Print the table and the headline of a report in the terminal."""
+"""Print the claims, the main table and the headline of a report in the terminal."""
 
+import re
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import wrap
 from typing import TextIO
 
+import pandas as pd
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from normlab.report.ablation import Ablation
 from normlab.report.claims_table import format_claim
-from normlab.report.columns import format_mean
-from normlab.report.formatting import NOTHING
+from normlab.report.columns import format_summary
+from normlab.report.formatting import NOTHING, format_counts, format_number
 from normlab.report.tables import build_table, describe_conditions
 
 MAX_ROWS = 12
 MAX_NOTES = 5
-CLAIM_HEADINGS = ("claim", "variant", "estimate", "claimed", "verdict")
-HEADINGS = {"n": "seeds", "mean ± sd": ""}
-"""Other headings than in files; empty for the name of the metric."""
-DROPPED = ("95 % interval", "better in", "published", "its interval")
-"""Columns that are left out first if the terminal is too narrow."""
+MAX_VARIANTS = 4
+"""Variants of a claim up to which each has a line."""
+DROPPED = (
+    *("steps to threshold", "success rate", "95 % interval", "better in", "published", "its interval"),
+    *("difference", "n"),
+)
+"""Columns that are left out, in this order, if the terminal is too narrow."""
 WIDTH = 100
 """Characters of a line if the output is no terminal."""
 
 
 def print_report(ablation: Ablation, directory: Path, file: TextIO) -> None:
-    """Print the main metric and accuracies of the variants, the headline, notes and the path of the report.
+    """Print claims, the main metric and accuracies of the variants, the headline, notes and the path of the report.
 
     Args:
         ablation: the analysis.
@@ -38,7 +43,7 @@ def print_report(ablation: Ablation, directory: Path, file: TextIO) -> None:
     """
     console = Console(file=file, width=None if file.isatty() else WIDTH, highlight=False)
     if ablation.claims:
-        console.print(_build_claims(ablation, console.width))
+        console.print(_build_claims(ablation))
     if ablation.metrics:
         console.print(_build_table(ablation, console.width))
     lines = [ablation.headline, *ablation.notes[:MAX_NOTES]]
@@ -53,32 +58,23 @@ def _build_table(ablation: Ablation, width: int) -> Table:
     """Build the table of the main metric, with accuracies of other splits, and as many columns as there is room for."""
     variants = ablation.select_variants(MAX_ROWS)
     results = build_table(ablation, ablation.metric, variants)
-    columns = dict(zip(_shorten(results.factors), zip(*results.text, strict=True), strict=False))
-    entries = zip(*(row.entries for row in results.rows), strict=True)
-    for column, its in zip(results.columns, entries, strict=True):
-        heading = HEADINGS.get(column.heading, column.heading) or ablation.metric
-        if column.heading == "n":
-            columns[heading] = tuple(" ".join(filter(None, (entry.text, entry.small))) for entry in its)
-        elif any(entry.text not in (NOTHING, "") for entry in its):
-            columns[heading] = tuple(entry.text for entry in its)
-    needed = [*list(columns)[: len(results.factors)], ablation.metric]
+    headings = [*_shorten(results.factors), *(column.heading for column in results.columns)]
+    columns = dict(zip(headings, zip(*results.text, strict=True), strict=True))
     others = [name for name in ablation.metrics if name.endswith("/accuracy") and name != ablation.metric]
-    for name in others:
-        summaries = [variant.cells[name].summary for variant in variants]
-        columns[name] = tuple(format_mean(summary) if summary else NOTHING for summary in summaries)
-    for name in dict.fromkeys((*others, *DROPPED, *reversed(columns))):
-        if sum(_measure_width(heading, cells) + 3 for heading, cells in columns.items()) < width:
+    columns |= {name: tuple(format_summary(it.cells[name].summary) for it in variants) for name in others}
+    names = {"n": "seeds", "mean ± sd": ablation.metric.replace("/", "\n")}
+    names |= {name: name.replace("/", "\n") for name in others}
+    for name in (*others, *DROPPED):
+        if sum(_measure_width(names.get(it, it), cells) + 3 for it, cells in columns.items()) < width:
             break
-        if name not in needed:
-            columns.pop(name, None)
+        columns.pop(name, None)
     caption = f"mean ± standard deviation over seeds. {describe_conditions(ablation.results.details)}"
     if len(variants) < len(ablation.variants):
         caption += f" {len(variants)} of {len(ablation.variants)} variants: the baseline and the best."
     table = Table(caption=escape(caption), caption_justify="left")
     for place, name in enumerate(columns):
         is_factor = place < len(results.factors)
-        heading = escape(name if is_factor else name.replace("/", "\n"))
-        table.add_column(heading, justify="left" if is_factor else "right", overflow="fold")
+        table.add_column(escape(names.get(name, name)), justify="left" if is_factor else "right", overflow="fold")
     for row in zip(*columns.values(), strict=True):
         table.add_row(*map(escape, row))
     return table
@@ -90,36 +86,33 @@ def _shorten(factors: Sequence[str]) -> list[str]:
     return last if len(set(last)) == len(last) else list(factors)
 
 
-def _measure_width(name: str, cells: Sequence[str]) -> int:
-    return max(map(cell_len, [*name.split("/"), *cells]))
+def _measure_width(heading: str, cells: Sequence[str]) -> int:
+    return max(map(cell_len, [*heading.split("\n"), *cells]))
 
 
-def _build_claims(ablation: Ablation, width: int) -> Table:
-    """Build the table of claims: intervals stay in one line, other texts are wrapped, and claims get the room left."""
-    rows: list[tuple[str, list[tuple[str, ...]]]] = []
+def _build_claims(ablation: Ablation) -> Table:
+    """Build the table of claims: each, and below it the variants that it is about, or their number if they are many."""
+    table = Table()
+    for heading in ("claim", "estimate", "claimed", "verdict"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "estimate")
     for judged in ablation.claims:
-        lines: list[tuple[str, ...]] = []
-        for line in format_claim(judged):
-            variant, _, estimate, interval, claimed, _, verdict = line.cells
-            lines.append((variant, f"{estimate} {interval}", "" if lines else claimed, verdict))
-        rows.append((f"{judged.claim.name}: {judged.claim.says}", lines))
-    texts = [[says for says, _ in rows], *zip(*(line for _, lines in rows for line in lines), strict=True)]
-    columns = [[heading, *column] for heading, column in zip(CLAIM_HEADINGS, texts, strict=True)]
-    least = [max(cell_len(word) for text in column for word in text.split()) for column in columns]
-    widths = [max(map(cell_len, column)) for column in columns]
-    least[2] = widths[2]
-    while sum(widths) + 3 * len(widths) + 1 > width:
-        wider = [place for place in range(len(widths)) if widths[place] > least[place]]
-        if not wider:  # then words are split
-            break
-        widths[max(wider, key=widths.__getitem__)] -= 1
-    table = Table(show_lines=True)
-    for heading, its_width in zip(CLAIM_HEADINGS, widths, strict=True):
-        table.add_column(heading, overflow="fold", width=its_width)
-    for says, lines in rows:
-        wrapped = [[wrap(text, its) or [""] for text, its in zip(line, widths[1:], strict=True)] for line in lines]
-        # Each variant starts at the same height in all columns.
-        padded = [[[*part, *[""] * (max(map(len, parts)) - len(part))] for part in parts] for parts in wrapped]
-        cells = ["\n".join(text for parts in padded for text in parts[place]) for place in range(len(widths) - 1)]
-        table.add_row(*map(escape, [says, *cells]))
+        lines = [line.cells for line in format_claim(judged)]
+        outcome = judged.outcome if len(lines) > 1 else ""
+        table.add_row(*map(escape, (f"{judged.claim.name}: {judged.claim.says}", "", lines[0][4], outcome)))
+        rows = [
+            (
+                re.sub(r"[\w.]+\.(?=\w+=)", "", variant),
+                estimate if interval == NOTHING else f"{estimate} {interval}",
+                verdict,
+            )
+            for variant, _, estimate, interval, _, _, verdict in lines
+        ]
+        if len(rows) > MAX_VARIANTS:
+            found = pd.DataFrame([verdict.judgement for verdict in judged.verdicts])
+            ends = map(format_number, (found["estimate"].min(), found["estimate"].max()))
+            estimates = " to ".join(dict.fromkeys(ends))
+            rows = [(f"{len(rows)} variants", estimates, format_counts(Counter(found["outcome"])))]
+        for variant, estimate, verdict in rows:
+            table.add_row(Padding(escape(variant), (0, 0, 0, 2)), estimate, "", escape(verdict))
+        table.add_section()
     return table

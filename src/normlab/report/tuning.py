@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from normlab.report.claims import MAIN_METRIC
 from normlab.report.load import Results, Run, get_report_settings
@@ -94,20 +95,17 @@ def _choose(grid: Grid, results: Results, metric: str) -> dict[int, str]:
 
     Only seeds with a result at all values count; if there is only one, nothing is chosen.
     """
-    values = list(grid)
     scores = {
         value: {seed: _score(run, results, metric) for seed, run in runs.items() if run.record.is_result}
         for value, runs in grid.items()
     }
-    seeds = sorted(set.intersection(*(set(each) for each in scores.values())))
-    if len(seeds) < 2:
+    table = pd.DataFrame(scores).dropna().sort_index()
+    if len(table) < 2:
         return {}
-    table = np.array([[scores[value][seed] for seed in seeds] for value in values])
-    middle = (len(values) - 1) / 2
-    choice = {}
-    for place, seed in enumerate(seeds):
-        means = np.delete(table, place, axis=1).mean(axis=1)
-        choice[seed] = values[max(range(len(values)), key=lambda row: (means[row], -abs(row - middle)))]
+    middle, choice = (len(grid) - 1) / 2, {}
+    for place, seed in enumerate(table.index):
+        means = np.delete(table.to_numpy().T, place, axis=1).mean(axis=1)
+        choice[seed] = table.columns[max(range(len(grid)), key=lambda row: (means[row], -abs(row - middle)))]
     return choice
 
 
@@ -123,8 +121,7 @@ def _score(run: Run, results: Results, metric: str) -> float:
 
 def _select(results: Results, kept: Sequence[Run], at_edge: Mapping[str, str]) -> Results:
     names = {run.id: run.variant for run in kept}
-    runs = results.runs.loc[[*names]]
-    runs = runs.assign(variant=runs.index.map(names))
+    runs = results.runs.loc[[*names]].assign(variant=[*names.values()])
     curves = results.curves[results.curves["run_id"].isin([*names])]
     curves = curves.assign(variant=curves["run_id"].astype(str).map(names).astype("category"))
     details = tuple(sorted(kept, key=lambda run: (run.variant, run.record.seed)))

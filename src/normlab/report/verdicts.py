@@ -6,19 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
 from normlab.report.claims import FIRST_LOOK, LAST_LOOK, PER, Claim, Selector, parse_claims
 from normlab.report.judge import Judgement, Outcome, judge
 from normlab.report.load import Results, Run
-from normlab.report.reading import Case, Reading
+from normlab.report.reading import Case, Numbers, Reading
 from normlab.report.statistics import UNBOUNDED
 from normlab.report.tuning import get_main_metric
 from normlab.report.variants import Label, format_label, parse_number
 from normlab.runs.claims import NotedClaim, read_claims
-
-Numbers = dict[int, float]
-"""Seed → number."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +67,7 @@ def judge_claims(results: Results) -> tuple[list[JudgedClaim], list[str]]:
         noted = read_claims(directory)
         for name, note in noted.items():
             try:
-                claims = parse_claims({name: note.claim})
-                for claim in claims:
+                for claim in parse_claims({name: note.claim}):
                     metric = claim.metric or get_main_metric(results, runs)
                     verdicts = judge_claim(claim, cases, metric, results, len(noted))
                     judged.append(JudgedClaim(runs[0].record.experiment, claim, tuple(verdicts), note))
@@ -117,34 +113,34 @@ def _judge_group(claim: Claim, group: Sequence[Case], cases: Sequence[Case], rea
     except LookupError as missing:
         return _miss(name, reading.metric, str(missing.args[0]))
     values = {case.name: reading.read_all(case) for found in involved for case in found}
-    numbers = [_reduce([values[case.name] for case in found], reading.improvement) for found in involved]
-    bounds, resolution = reading.bounds, reading.resolution
+    numbers = [_subtract([values[case.name] for case in found], reading.improvement) for found in involved]
+    bounds, resolution, by_seed = reading.bounds, reading.resolution, numbers[0]
     if claim.rival is not None:
         bounds = bounds[0] - bounds[1], bounds[1] - bounds[0]
     if claim.than_where is not None:
         bounds = 2 * bounds[0], 2 * bounds[1]
-    by_seed = numbers[0]
     if claim.along is not None:
         levels = np.array([float(case.factors[claim.along]) for case in group])
         if claim.per != "unit":
             levels = np.log(levels) / math.log(PER[claim.per])
-        by_seed = _fit_slopes(levels, numbers)
+        shared = pd.concat(numbers, axis=1).dropna().sort_index()
+        by_seed = pd.Series({seed: np.polyfit(levels, row, 1)[0] for seed, row in shared.iterrows()}, dtype="float64")
         bounds, resolution = UNBOUNDED, resolution / float(np.ptp(levels))
     are_binary = claim.rate is not None and claim.rival is None and claim.along is None
-    judged = judge([*by_seed.values()], claim.region, claims, resolution, bounds, are_binary)
+    judged = judge(by_seed.tolist(), claim.region, claims, resolution, bounds, are_binary)
     notes = _describe_seeds([*values.values()], by_seed)
-    runs = [(seed, run) for found in involved for case in found for seed, run in case.runs.items()]
-    diverged = {seed for seed, run in runs if run.status == "diverged"} & set().union(*(case.runs for case in group))
     obstacle = "; ".join(f"{name}: {why}" for name in values if (why := reading.results.at_edge.get(name)))
     if obstacle:
         notes.append(f"undecided: {obstacle}")
+    runs = [(seed, run) for found in involved for case in found for seed, run in case.runs.items()]
+    diverged = {seed for seed, run in runs if run.status == "diverged"} & set().union(*(case.runs for case in group))
     if diverged:
         why, note = _describe_divergence(claim, diverged, by_seed, reading)
         obstacle = obstacle or why
         notes.append(note)
     if obstacle:
         judged = replace(judged, outcome="undecided", seeds_needed=None)
-    wins = sum(claim.region[0] <= value <= claim.region[1] for value in [*by_seed.values()][:LAST_LOOK])
+    wins = int(by_seed.iloc[:LAST_LOOK].between(*claim.region).sum())
     compared = tuple(dict(case.factors) for found in involved for case in found)
     return Verdict(name, reading.metric, judged, wins, tuple(notes), compared, obstacle)
 
@@ -159,24 +155,12 @@ def _find_involved(claim: Claim, case: Case, cases: Sequence[Case]) -> list[Case
     return involved
 
 
-def _reduce(values: Sequence[Numbers], improvement: int) -> Numbers:
-    """Reduce the values of the variants involved to one number per seed: a value, or a difference (of differences)."""
+def _subtract(values: Sequence[Numbers], improvement: int) -> Numbers:
+    """Return the numbers of one variant, the improvement on the second, or that minus the one of two others."""
     if len(values) == 1:
         return values[0]
-    numbers = _subtract(values[0], values[1])
-    if len(values) == 4:
-        numbers = _subtract(numbers, _subtract(values[2], values[3]))
-    return {seed: improvement * number for seed, number in numbers.items()}
-
-
-def _subtract(ours: Numbers, theirs: Numbers) -> Numbers:
-    return {seed: ours[seed] - theirs[seed] for seed in ours if seed in theirs}
-
-
-def _fit_slopes(levels: NDArray[np.float64], numbers: Sequence[Numbers]) -> Numbers:
-    """Return seed → least-squares slope over the levels, for the seeds that all levels have."""
-    shared = sorted(set.intersection(*(set(each) for each in numbers)))
-    return {seed: float(np.polyfit(levels, [each[seed] for each in numbers], 1)[0]) for seed in shared}
+    numbers = values[0] - values[1] if len(values) == 2 else (values[0] - values[1]) - (values[2] - values[3])
+    return improvement * numbers.dropna()
 
 
 def _find_counterpart(case: Case, changes: Selector, cases: Sequence[Case]) -> Case:
@@ -206,12 +190,12 @@ def _group(cases: Sequence[Case], claim: Claim, factor: str) -> list[list[Case]]
 
 def _describe_seeds(sides: Sequence[Numbers], values: Numbers) -> list[str]:
     notes = []
-    if any(side.keys() != values.keys() for side in sides):
+    if any(side.index.symmetric_difference(values.index).size for side in sides):
         notes.append(f"the sides have different seeds: the {len(values)} that they share are used")
     if len(values) > LAST_LOOK:
         notes.append(f"judged by the first {LAST_LOOK} of {len(values)} seeds")
     if 0 < len(values) < FIRST_LOOK:
-        numbers = ", ".join(f"{value:.4g}" for value in values.values())
+        numbers = ", ".join(f"{value:.4g}" for value in values)
         notes.append(f"fewer than {FIRST_LOOK} seeds decide nothing: {numbers}")
     return notes
 
@@ -221,8 +205,8 @@ def _describe_divergence(claim: Claim, diverged: set[int], values: Numbers, read
     seeds = ", ".join(map(str, sorted(diverged)))
     if claim.until is not None or claim.rate is not None:
         return "", f"diverged runs (seeds {seeds}) count as not passing after they diverged"
-    finished = [value for seed, value in values.items() if seed not in diverged]
-    rest = f"; the mean of the other {len(finished)} seeds is {np.mean(finished):.4g}" if finished else ""
+    finished = values[~values.index.isin(diverged)]
+    rest = f"; the mean of the other {len(finished)} seeds is {finished.mean():.4g}" if len(finished) else ""
     obstacle = ""
     if reading.info.get("guess") is None:
         obstacle = f"seeds {seeds} diverged, and {reading.metric} has no value for diverged runs"

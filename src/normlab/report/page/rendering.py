@@ -38,7 +38,7 @@ def write_page(ablation: Ablation, figures: Sequence[Figure], directory: Path, p
     """Write `index.html` beside `figures/` in `directory`, with links that hold once that has become `place`."""
     runs = [run for variant in ablation.variants for run in variant.runs]
     images = [b64encode((directory / "figures" / f"{figure.name}.svg").read_bytes()).decode() for figure in figures]
-    tables = [build_table(ablation, metric, ablation.variants, is_short=False) for metric in ablation.metrics]
+    tables = [build_table(ablation, metric, ablation.variants) for metric in ablation.metrics]
     write_html(
         directory / "index.html",
         "page.html.jinja",
