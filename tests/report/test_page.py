@@ -144,8 +144,8 @@ def test_the_setup_lists_runs_seeds_and_the_keys_that_differ_and_that_are_shared
 def test_published_values_stand_beside_their_verdict(tmp_path: Path) -> None:
     make_ablation(tmp_path / "e", published={"batch": {"val/accuracy": 0.94}, "tf_nn": {"val/accuracy": 0.2}})
     text = Reader(page_of(tmp_path / "e")).text
-    assert "reproduced" in text
-    assert "differs" in text
+    assert "0.9400, reproduced" in text
+    assert "0.2000, differs" in text
 
 
 @pytest.mark.parametrize("seeds", [1, 3])

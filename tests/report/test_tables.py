@@ -13,7 +13,7 @@ from normlab.report.analysis import Options, analyse
 from normlab.report.latex import escape_latex, write_latex
 from normlab.report.load import load
 from normlab.report.markdown import write_markdown
-from normlab.report.tables import average_effects, tabulate
+from normlab.report.tables import format_effects, tabulate
 
 from .made_runs import make_ablation, make_run
 
@@ -48,9 +48,17 @@ def test_markdown_marks_the_best_and_says_what_its_numbers_are(tmp_path: Path) -
     text = write_markdown(analyse(load(tmp_path / "e")))
     (best,) = [line for line in text.splitlines() if line.startswith("| tf\\_nn | 5 | **0.9")]
     assert "0.9400, reproduced" in text
-    assert "(n = 5), ordinary 95 % interval of the mean (Student's t)" in text
-    assert "Differences from none, paired by seed" in text
+    caption = text.splitlines()[-1]
+    assert "Ordinary 95 % interval of the mean (Student's t)" in caption
+    assert "Difference from the baseline, paired by seed" in caption
     assert best.count("|") == 9
+
+
+def test_a_caption_explains_only_the_columns_that_are_there(tmp_path: Path) -> None:
+    make_run(tmp_path / "e")
+    text = write_markdown(analyse(load(tmp_path / "e")))
+    assert "| n | mean ± sd |" in text
+    assert not any(word in text for word in ("95 %", "baseline", "published", "threshold"))
 
 
 def test_a_difference_has_its_interval_and_the_seeds_in_which_the_variant_is_better(tmp_path: Path) -> None:
@@ -97,11 +105,11 @@ def test_the_effect_of_a_factor_is_averaged_over_combinations_that_all_its_value
     accuracies = {("none", 0.1): 0.2, ("none", 1.0): 0.4, ("batch", 0.1): 0.5, ("batch", 1.0): 0.9, ("tf_nn", 0.1): 0.6}
     for (normalizer, lr), accuracy in accuracies.items():
         make_run(tmp_path / "e", normalizer, accuracy=accuracy, config={"optimizer": {"lr": lr}})
-    effects = average_effects(analyse(load(tmp_path / "e")))
+    effects = format_effects(analyse(load(tmp_path / "e")))
     assert effects is not None
-    found = {row[:2]: row[2:] for row in effects.itertuples(index=False, name=None)}
-    assert found["normalizer", "tf_nn"] == pytest.approx((0.6, 0.4, 1))  # at 0.1 alone
-    assert found["optimizer.lr", "1"] == pytest.approx((0.65, 0.3, 2))  # without tf_nn
+    _, rows = effects
+    assert ["", "tf_nn", "0.6000", "+0.4000", "1"] in rows  # at 0.1 alone
+    assert ["", "1", "0.6500", "+0.3000", "2"] in rows  # without tf_nn
 
 
 def test_every_table_names_precision_device_and_threads(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Analyse runs: summarize every metric of every variant, and compare variants with the baseline."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from normlab.report.ablation import Ablation, Cell, Variant
@@ -9,14 +9,24 @@ from normlab.report.claims import Claim
 from normlab.report.formatting import format_statuses
 from normlab.report.headline import summarize_outcome
 from normlab.report.load import Results, Run, get_report_settings
-from normlab.report.pairing import Note, compare
 from normlab.report.reading import Reading
-from normlab.report.statistics import UNBOUNDED, Reproduction, judge_reproduction, measure_reach, summarize
+from normlab.report.statistics import (
+    UNBOUNDED,
+    Reproduction,
+    compare_pairs,
+    judge_reproduction,
+    measure_reach,
+    summarize,
+)
 from normlab.report.tuning import get_main_metric, tune
 from normlab.report.variants import Label, choose_baseline, format_label, sort_labels
 from normlab.report.verdicts import judge_claims
 from normlab.runs.claims import read_budget
 
+Note = tuple[str, str]
+"""The name of a variant, and a sentence about it."""
+MIXED = ("torch", "cpu", "device")
+"""Parts of the environment on which a difference can depend."""
 MAX_NAMES = 3
 """Number of variants up to which a note names them."""
 
@@ -55,7 +65,7 @@ def analyse(results: Results, options: Options | None = None) -> Ablation:
     default_metric = get_main_metric(results, results.details)
     metrics = _sort_metrics(results.details, options.metric, default_metric)
     metric = metrics[0] if metrics else options.metric or default_metric
-    about_variants = [*_summarize(variants, metrics, results), *compare(variants, metrics, baseline)]
+    about_variants = [*_summarize(variants, metrics, results), *_compare(variants, metrics, baseline)]
     notes += merge_notes(about_variants, len(variants))
     _apply_thresholds(variants, options.threshold, metric, results)
     claims, problems = judge_claims(results)
@@ -150,6 +160,49 @@ def _summarize(variants: Sequence[Variant], metrics: Sequence[str], results: Res
         if finished == 1:
             notes.append((variant.name, "only one run finished, so there is no deviation and no interval."))
     return notes
+
+
+def _compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mapping[str, str]) -> list[Note]:
+    """Set `against` of each variant, and the comparison of its cells; return notes on them."""
+    by_label = {tuple(variant.label.items()): variant for variant in variants}
+    notes = []
+    for variant in variants:
+        label = {**variant.label, **baseline}  # the same variant, but with the baseline's values
+        rival = by_label.get(tuple(label.items()))
+        if rival is None:
+            notes.append((variant.name, f"its baseline {format_label(label)} was not run."))
+        if rival is None or rival is variant:
+            continue
+        variant.against = rival.name
+        notes += _describe_mixture(variant, rival)
+        ours = {run.record.seed for run in variant.complete_runs}
+        theirs = {run.record.seed for run in rival.complete_runs}
+        for metric in metrics:
+            mine, other = variant.values(metric), rival.values(metric)
+            shared = sorted(mine.keys() & other.keys())
+            cell = variant.cells[metric]
+            if shared:
+                sides = [mine[seed] for seed in shared], [other[seed] for seed in shared]
+                cell.comparison = compare_pairs(*sides, cell.higher_is_better, cell.bounds)
+        if ours and theirs and ours != theirs:
+            how = f"they are compared over the {len(ours & theirs)} seeds they share."
+            if not ours & theirs:
+                how = "they share none, so they are not compared."
+            notes.append((variant.name, f"it did not finish with the same seeds as {rival.name}: {how}"))
+    return notes
+
+
+def _describe_mixture(variant: Variant, rival: Variant) -> list[Note]:
+    """Return a note if code, torch or kind of processor differ between the two sides of a comparison."""
+    both = [run.record for run in (*variant.complete_runs, *rival.complete_runs)]
+    mixed = [key for key in MIXED if len({record.environment.get(key) for record in both}) > 1]
+    digests: dict[str, set[str]] = {}
+    for name, digest in (item for record in both for item in record.sources.items()):
+        digests.setdefault(name, set()).add(digest)
+    mixed += [f"the code of {name}" for name, found in digests.items() if len(found) > 1]
+    if not mixed:
+        return []
+    return [(variant.name, f"it was not trained like {rival.name}: they differ in {', '.join(mixed)}.")]
 
 
 def _compare_with_published(variant: Variant, metric: str, values: list[float]) -> Reproduction | None:

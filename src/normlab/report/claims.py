@@ -16,6 +16,7 @@ FIRST_LOOK, LAST_LOOK = 6, 20
 """Numbers of seeds between which they are judged: fewer that agree prove nothing if a run either trains or does not."""
 KEYS = ("says", "metric", "at", "until", "rate", "of", "where", "over", "like", "than_where", "along", "per")
 REGION = ("by", "within", "above", "below", "equals")
+EXCLUSIVE = (("at", "until", "rate"), ("over", "like"), ("than_where", "along"))
 PER = {"unit": 1.0, "doubling": 2.0, "decade": 10.0}
 """Steps of a factor that a slope is per; the factor counts as it is, or by its logarithm to this base."""
 
@@ -71,9 +72,9 @@ def _parse(name: str, content: Any) -> Claim:
         raise ValueError(f"{place}.says is missing: say in a sentence what is claimed")
     if metric is not None and not isinstance(metric, str):
         raise ValueError(f"{place}.metric={metric} is no name of a metric, such as val/accuracy")
-    _require_at_most_one(place, given, ("at", "until", "rate"))
-    _require_at_most_one(place, given, ("over", "like"))
-    _require_at_most_one(place, given, ("than_where", "along"))
+    for keys in EXCLUSIVE:
+        if len(found := [key for key in keys if key in given]) > 1:
+            raise ValueError(f"{place} has both {found[0]} and {found[1]}: choose one")
     if "than_where" in given and "over" not in given:
         raise ValueError(f"{place}.than_where compares two differences: set {place}.over too")
     if "per" in given and ("along" not in given or given["per"] not in PER):
@@ -147,9 +148,3 @@ def _read_number(place: str, key: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{place}.{key}={value} is no finite number")
     return float(value)
-
-
-def _require_at_most_one(place: str, given: Mapping[str, Any], keys: tuple[str, ...]) -> None:
-    found = [key for key in keys if key in given]
-    if len(found) > 1:
-        raise ValueError(f"{place} has both {found[0]} and {found[1]}: choose one")

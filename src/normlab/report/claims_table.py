@@ -1,9 +1,8 @@
 """Tables of claims: a row per claim and variant, as numbers for `claims.csv` and as text for readers."""
 
 import math
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -19,8 +18,7 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class ClaimLine:
+class ClaimLine(NamedTuple):
     """A claim about one variant, as text in the order of `HEADINGS`."""
 
     cells: tuple[str, ...]
@@ -29,48 +27,39 @@ class ClaimLine:
 
 def tabulate_claims(claims: Sequence[JudgedClaim]) -> pd.DataFrame:
     """Return a row per claim and variant; numbers that do not exist are empty, and infinite ends are `inf`."""
-    rows = []
-    for judged in claims:
-        for verdict in judged.verdicts:
-            found = verdict.judgement
-            rows.append(
-                (
-                    *(judged.experiment, judged.claim.name, verdict.variant, verdict.metric),
-                    *(found.estimate, found.low, found.high, *judged.claim.region),
-                    *(found.n, verdict.wins, found.outcome, found.seeds_needed),
-                )
-            )
+    rows = [
+        (
+            *(judged.experiment, judged.claim.name, verdict.variant, verdict.metric),
+            *(found.estimate, found.low, found.high, *judged.claim.region),
+            *(found.n, verdict.wins, found.outcome, found.seeds_needed),
+        )
+        for judged in claims
+        for verdict in judged.verdicts
+        for found in [verdict.judgement]
+    ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"seeds_needed": "Int64"})
 
 
 def format_claim(judged: JudgedClaim) -> list[ClaimLine]:
     """Return a line for each variant that a claim is about."""
-    return [ClaimLine(_format_cells(judged, verdict), verdict.notes) for verdict in judged.verdicts]
-
-
-def _format_cells(judged: JudgedClaim, verdict: Verdict) -> tuple[str, ...]:
-    found, claim = verdict.judgement, judged.claim
-    variant = verdict.variant
-    if claim.rival is not None and claim.along is None:
-        variant += f" {'over' if claim.comparison == 'over' else 'like'} {', '.join(claim.rival.values())}"
-    metric = verdict.metric
-    if claim.at is not None:
-        metric += f" at step {claim.at}"
-    elif claim.until is not None:
-        metric = f"steps until {metric} is {claim.until:g}"
-    elif claim.rate is not None:
-        metric = f"share of runs with {metric} of {claim.rate:g}"
-    if claim.along is not None:
-        metric += f", per {claim.per} of {claim.along}"
-    return (
-        variant,
-        metric,
-        format_number(found.estimate),
-        format_interval(found.low, found.high),
-        format_region(claim.region),
-        f"{verdict.wins} of {found.n}" if found.n else "0",
-        _describe_outcome(verdict),
-    )
+    claim, lines = judged.claim, []
+    rival = "" if claim.rival is None or claim.along else f" {claim.comparison} {', '.join(claim.rival.values())}"
+    for verdict in judged.verdicts:
+        found, metric = verdict.judgement, verdict.metric
+        if claim.at is not None:
+            metric += f" at step {claim.at}"
+        elif claim.until is not None:
+            metric = f"steps until {metric} is {claim.until:g}"
+        elif claim.rate is not None:
+            metric = f"share of runs with {metric} of {claim.rate:g}"
+        if claim.along is not None:
+            metric += f", per {claim.per} of {claim.along}"
+        interval, region = format_interval(found.low, found.high), format_region(claim.region)
+        wins = f"{verdict.wins} of {found.n}" if found.n else "0"
+        estimate = format_number(found.estimate)
+        cells = (verdict.variant + rival, metric, estimate, interval, region, wins, _describe_outcome(verdict))
+        lines.append(ClaimLine(cells, verdict.notes))
+    return lines
 
 
 def _describe_outcome(verdict: Verdict) -> str:
@@ -90,16 +79,6 @@ def format_region(region: tuple[float, float]) -> str:
     if math.isinf(region[1]):
         return f"at least {low}"
     return f"at most {high}" if math.isinf(region[0]) else f"{low} to {high}"
-
-
-def count_outcomes(claims: Sequence[JudgedClaim]) -> str:
-    """Return `4 of 5 claims supported, 1 undecided`; empty if there are no claims."""
-    if not claims:
-        return ""
-    counts = Counter(judged.outcome for judged in claims)
-    total = len(claims)
-    text = f"{counts['supported']} of {total} claim{'s' * (total != 1)} supported"
-    return ", ".join([text, *(f"{counts[it]} {it}" for it in ("refuted", "undecided", "not run") if counts[it])])
 
 
 def describe_origin(judged: JudgedClaim) -> str:

@@ -20,6 +20,7 @@ class Column:
 
     heading: str
     meaning: str
+    """A sentence of the caption."""
     key: str
     """The number by which it is sorted."""
     format: Callable[[Numbers], str]
@@ -66,68 +67,57 @@ def format_mean(mean: float, deviation: float) -> str:
 
 
 def format_summary(summary: Summary | None) -> str:
-    """Return mean and deviation, or a dash if there are no values."""
     return NOTHING if summary is None else format_mean(summary.mean, summary.deviation)
+
+
+def _format_share(row: Numbers) -> str:
+    share, low, high = (f"{100 * row[key]:.0f}" for key in ("success_rate", "success_low", "success_high"))
+    return f"{share} % [{low}, {high}]"
 
 
 COLUMNS = (
     Column(
-        "n",
-        "Finished runs with a finite value of the metric, one per seed.",
-        "n",
+        *("n", "n: finished runs that have the metric, one per seed.", "n"),
         lambda row: str(row["n"]) if row["n"] == row["runs"] else f"{row['n']} of {row['runs']}",
     ),
     Column(
-        "mean ± sd",
-        "Mean and sample standard deviation (n − 1) over seeds.",
-        "mean",
+        *("mean ± sd", "Mean ± sample standard deviation over seeds.", "mean"),
         lambda row: format_mean(row["mean"], row["standard_deviation"]),
     ),
     Column(
         "95 % interval",
-        "Ordinary interval of the mean (Student’s t), from three values on, as far as it lies within the bounds of the"
-        " metric. It is for one look at one number; claims are judged by wider intervals.",
+        "Ordinary 95 % interval of the mean (Student's t), from 3 runs on; for one look, so claims have wider ones.",
         "low",
         lambda row: format_interval(row["low"], row["high"]),
     ),
     Column(
-        "difference",
-        "Variant minus baseline, seed by seed: with equal seeds, both see the same batches and start from the same"
-        " weights in all layers that they share.",
-        "difference",
+        *("difference", "Difference from the baseline, paired by seed.", "difference"),
         lambda row: format_signed(row["difference"]),
     ),
     Column(
-        "its interval",
-        "Ordinary 95 % interval of the difference (Student’s t), from three pairs on.",
-        "difference_interval_low",
+        *("its interval", "Ordinary 95 % interval of the difference, from 3 pairs on.", "difference_interval_low"),
         lambda row: format_interval(row["difference_interval_low"], row["difference_interval_high"], signed=True),
     ),
     Column(
-        "better in",
-        "Seeds in which the variant is better than its baseline.",
-        "difference_wins",
+        *("better in", "Better in: seeds in which the variant is better than the baseline.", "difference_wins"),
         lambda row: f"{row['difference_wins']} of {row['pairs']}",
     ),
     Column(
         "published",
-        "A single run by the original author: reproduced if it lies in the 95 % prediction interval of one more run,"
-        " differs if outside, and is not comparable with one run, or with runs that vary in more than the normalizer.",
+        "Published figures are single runs by the original author: reproduced if within the 95 % prediction interval of"
+        " one more run, not comparable with one run, or with runs that vary in more than the normalizer.",
         "published",
         lambda row: f"{format_number(row['published'])}, {row['verdict']}",
     ),
     Column(
         "success rate",
-        "Share of finished and diverged runs that end at or beyond the threshold, with Wilson’s 95 % interval.",
+        "Success rate: finished and diverged runs that end at or beyond the threshold, with Wilson's 95 % interval.",
         "success_rate",
-        lambda row: (
-            f"{100 * row['success_rate']:.0f} % [{100 * row['success_low']:.0f}, {100 * row['success_high']:.0f}]"
-        ),
+        _format_share,
     ),
     Column(
         "steps to threshold",
-        "Median number of steps until runs first reach the threshold (Kaplan–Meier). A run that never does counts as"
-        " not there yet at its last step; there is no median if fewer than half of the runs do.",
+        "Steps to threshold: median (Kaplan–Meier), if at least half of the runs reach it.",
         "updates_to_threshold_median",
         lambda row: format_count(row["updates_to_threshold_median"]),
     ),

@@ -1,19 +1,25 @@
 """The outcome of an ablation in one line: its claims counted, and the largest effect on its main metric."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from normlab.report.ablation import Variant
-from normlab.report.claims_table import count_outcomes
 from normlab.report.formatting import format_interval, format_number
+from normlab.report.judge import Outcome
 from normlab.report.variants import format_label
 from normlab.report.verdicts import JudgedClaim
+
+OTHERS: tuple[Outcome, ...] = ("refuted", "undecided", "not run")
 
 
 def summarize_outcome(claims: Sequence[JudgedClaim], variants: Sequence[Variant], metric: str) -> str:
     """Count the claims by their verdicts, and name the variant farthest from its baseline, or the best one."""
+    counts = Counter(judged.outcome for judged in claims)
+    texts = [f"{counts['supported']} of {len(claims)} claim{'s' * (len(claims) != 1)} supported"]
+    texts += [f"{counts[it]} {it}" for it in OTHERS if counts[it]]
     effect = _describe_largest_effect(variants, metric) or _describe_best(variants, metric)
-    return " ".join(f"{sentence}." for sentence in (count_outcomes(claims), effect) if sentence)
+    return f"{', '.join(texts)}. {effect}." if claims else f"{effect}."
 
 
 def _describe_largest_effect(variants: Sequence[Variant], metric: str) -> str:
@@ -37,12 +43,13 @@ def _describe_largest_effect(variants: Sequence[Variant], metric: str) -> str:
 
 
 def _describe_best(variants: Sequence[Variant], metric: str) -> str:
-    cells = [(variant, variant.cells[metric]) for variant in variants if metric in variant.cells]
-    summaries = {
-        variant.name: (cell.summary, cell.higher_is_better) for variant, cell in cells if cell.summary is not None
-    }
-    if not summaries:
+    found = [
+        (cell.summary.mean if cell.higher_is_better else -cell.summary.mean, variant.name, cell.summary)
+        for variant in variants
+        if (cell := variant.cells.get(metric)) is not None and cell.summary is not None
+    ]
+    if not found:
         return "No run has finished yet" if variants else "There are no runs"
-    name, (summary, _) = max(summaries.items(), key=lambda item: item[1][0].mean * (1 if item[1][1] else -1))
+    _, name, summary = max(found, key=lambda item: item[0])
     text = f"{name} has the best {metric}, {format_number(summary.mean)}"
     return f"{text} in one run" if summary.n == 1 else f"{text} on average over {summary.n} runs"

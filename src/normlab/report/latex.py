@@ -36,13 +36,14 @@ def write_latex(ablation: Ablation) -> str:
         grid = grid.rename_axis(index=f"{grid.index.name} / {grid.columns.name}").reset_index()
         tables.append(_render_table(ablation, grid, caption, f"{ablation.metric} two-way"))
     variants = ablation.select_variants(MAX_LINES)
+    left_out = LEFT_OUT[: 3 + (len(ablation.factors) > 1)]
     for metric in ablation.metrics:
-        caption = f"{metric}. {write_caption(ablation)} {BOLD}"
+        table = build_table(ablation, metric, variants)
+        columns = [column for column in table.columns if column.heading not in left_out]
+        caption = f"{metric}. {write_caption(ablation, columns)} {BOLD}"
         if len(variants) < len(ablation.variants):
             caption += f" Shown are {len(variants)} of {len(ablation.variants)} variants: baselines and the best."
-        table = build_table(ablation, metric, variants)
-        frame = pd.DataFrame(table.text, columns=table.headings)
-        frame = frame.drop(columns=[*LEFT_OUT[: 3 + (len(table.factors) > 1)]], errors="ignore")
+        frame = pd.DataFrame(table.text, columns=table.headings).drop(columns=[*left_out], errors="ignore")
         best = [place for place, row in enumerate(table.rows) if row.is_best]
         tables.append(_render_table(ablation, frame, caption, metric, best))
     return "\n".join(tables) or f"% {escape_latex(ablation.headline)}\n"

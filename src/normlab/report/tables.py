@@ -10,8 +10,6 @@ from normlab.report.ablation import Ablation, Variant
 from normlab.report.columns import COLUMNS, COMPARED, Column, collect_numbers, format_summary
 from normlab.report.formatting import NOTHING, Entry, format_counts, format_number, format_signed
 from normlab.report.load import Run
-from normlab.report.statistics import MIN_INTERVAL_SIZE
-from normlab.report.variants import format_label
 
 STATUSES = ("finished", "diverged", "failed", "interrupted", "running", "died")
 CONDITIONS = ("precision", "device", "threads")
@@ -101,62 +99,40 @@ def cross_tabulate(ablation: Ablation) -> pd.DataFrame | None:
     return grid.loc[cells[first].unique(), cells[second].unique()]
 
 
-def average_effects(ablation: Ablation) -> pd.DataFrame | None:
-    """Return the effect of each factor on the main metric, averaged over the others; None with fewer than two factors.
+def format_effects(ablation: Ablation) -> tuple[list[str], list[list[str]]] | None:
+    """Tabulate the effect of each factor on the main metric, averaged over the others; None with fewer than two.
 
     A row per factor and value: the mean of the variants' means over those combinations of the other factors that all
     values of the factor have, its difference from the mean at the first value, and the number of combinations.
+
+    Returns:
+        Headings, and rows of text.
     """
-    if len(ablation.factors) < 2 or not ablation.rank(ablation.metric):
-        return None
     means = pd.DataFrame(
         {**variant.label, "mean": summary.mean}
-        for variant in ablation.variants
+        for variant in ablation.rank(ablation.metric)
         if (summary := variant.cells[ablation.metric].summary) is not None
     )
     rows = []
-    for factor in ablation.factors:
+    for factor in ablation.factors if len(ablation.factors) > 1 and len(means) else ():
         others = [other for other in ablation.factors if other != factor]
-        grid = means.pivot(index=others, columns=factor, values="mean").dropna()[means[factor].unique()]
-        average = grid.mean()
-        rows += [
-            (factor, value, mean, mean - average.iloc[0], len(grid)) for value, mean in average.items() if len(grid)
-        ]
+        values = list(dict.fromkeys(variant.label[factor] for variant in ablation.variants))
+        grid = means.pivot(index=others, columns=factor, values="mean").dropna()
+        average = grid.mean().reindex(values).dropna()
+        for value, mean in average.items():
+            difference = format_signed(mean - average.iloc[0])
+            rows.append([factor, str(value), format_number(mean), difference, str(len(grid))])
     headings = ["factor", "value", f"mean {ablation.metric}", "difference from the first", "combinations"]
-    return pd.DataFrame(rows, columns=headings) if rows else None
+    return (headings, blank_repeats(rows, 1)) if rows else None
 
 
-def format_effects(ablation: Ablation) -> tuple[list[str], list[list[str]]] | None:
-    """Return headings and rows of the averaged effects as text."""
-    effects = average_effects(ablation)
-    if effects is None:
-        return None
-    rows = [
-        [factor, value, format_number(mean), format_signed(difference), str(count)]
-        for factor, value, mean, difference, count in effects.itertuples(index=False)
-    ]
-    return list(effects.columns), blank_repeats(rows, 1)
-
-
-def write_caption(ablation: Ablation) -> str:
-    """Describe the content of the printed tables: n, interval, differences, published figures and conditions."""
-    cells = [cell for variant in ablation.variants for cell in variant.cells.values()]
-    sizes = sorted({cell.summary.n for cell in cells if cell.summary})
-    text = "Mean ± sample standard deviation over seeds"
-    if sizes:
-        text += f" (n = {sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''})"
-    if sizes and sizes[-1] >= MIN_INTERVAL_SIZE:
-        text += f", ordinary 95 % interval of the mean (Student's t) from {MIN_INTERVAL_SIZE} runs on"
-    text += "."
-    if any(cell.comparison for cell in cells):
-        text += f" Differences from {format_label(ablation.baseline)}, paired by seed."
-    if any(cell.reproduction for cell in cells):
-        text += (
-            " Published figures: single runs by the original author, reproduced if within the 95 % prediction interval."
-        )
-    if any(variant.successes is not None for variant in ablation.variants):
-        text += " Success rate: runs that end at or beyond the threshold, with Wilson's interval."
-    return f"{text} {NOTHING}: too few runs. {describe_conditions(ablation.results.details)}".rstrip()
+def write_caption(ablation: Ablation, columns: Sequence[Column] | None = None) -> str:
+    """Explain columns, by default all of all metrics, and name the conditions of the runs."""
+    if columns is None:
+        numbers = [collect_numbers(variant, metric) for variant in ablation.variants for metric in ablation.metrics]
+        columns = [column for column in COLUMNS if any(map(column.is_in, numbers))]
+    meanings = [*(column.meaning for column in columns), *([f"{NOTHING}: not available."] if columns else [])]
+    return " ".join(filter(None, [*meanings, describe_conditions(ablation.results.details)]))
 
 
 def describe_conditions(runs: Sequence[Run]) -> str:

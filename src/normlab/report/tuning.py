@@ -10,7 +10,7 @@ import pandas as pd
 
 from normlab.report.claims import MAIN_METRIC
 from normlab.report.load import Results, Run, get_report_settings
-from normlab.report.variants import Label, name_variant, parse_number, sort_labels
+from normlab.report.variants import name_variant, parse_number, sort_labels
 
 Grid = Mapping[str, Mapping[int, Run]]
 """Value of the tuned factor → seed → run."""
@@ -53,15 +53,14 @@ def get_main_metric(results: Results, runs: Sequence[Run]) -> str:
 
 def _tune(results: Results, factor: str, metric: str) -> tuple[Results, list[str]]:
     variants: dict[str, dict[str, dict[int, Run]]] = {}
-    labels: dict[str, Label] = {}
     for run in results.details:
         if factor not in run.label:
             known = ", ".join(run.label) or "none"
             raise ValueError(f"report.tune={factor} is no factor in which these runs differ: those are {known}")
         label = {key: value for key, value in run.label.items() if key != factor}
         name = name_variant(label, results.details[0].id)
-        labels[name] = label
-        variants.setdefault(name, {}).setdefault(run.label[factor], {})[run.record.seed] = run
+        tuned = replace(run, label=label, variant=name)
+        variants.setdefault(name, {}).setdefault(run.label[factor], {})[run.record.seed] = tuned
     if not any(metric in run.record.metrics for run in results.details):
         raise ValueError(f"report.tune={factor} chooses by {metric}, which no run evaluates")
     # As sorted in tables: numbers in ascending order.
@@ -79,8 +78,7 @@ def _tune(results: Results, factor: str, metric: str) -> tuple[Results, list[str
     at_edge: dict[str, str] = {}
     for name, grid in variants.items():
         choice = _choose({value: grid[value] for value in values}, results, metric)
-        runs = [grid[value][seed] for seed, value in choice.items()]
-        kept += [replace(run, label=labels[name], variant=name) for run in runs]
+        kept += [grid[value][seed] for seed, value in choice.items()]
         counts = Counter(choice.values())
         notes.append(f"{name}: {factor} is " + ", ".join(f"{value} in {n}" for value, n in counts.items()) + " seeds.")
         if edges := [value for value in (values[0], values[-1]) if counts[value] and parse_number(value) is not None]:
