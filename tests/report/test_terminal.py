@@ -105,3 +105,19 @@ def test_intervals_of_claims_stay_in_one_line_of_a_hundred_columns(tmp_path: Pat
     lines = printed(tmp_path / "e").partition("mean ±")[0].splitlines()
     assert max(map(len, lines)) <= 100
     assert any("0.0100 [0.0100, 0.0100]" in line for line in lines)
+
+
+def test_a_claim_about_many_variants_has_one_line_with_their_verdicts(tmp_path: Path) -> None:
+    for name, accuracy in (("none", 0.2), ("a", 0.5), ("b", 0.6), ("c", 0.7), ("d", 0.8), ("e", 0.9)):
+        for seed in range(6):
+            make_run(tmp_path / "e", name, seed, accuracy=accuracy + seed % 2 / 100)
+    note_claims(tmp_path / "e", {"it": {"says": "They help.", "over": "none", "by": 0.45}})
+    (line,) = [line for line in printed(tmp_path / "e").splitlines() if "5 variants" in line]
+    assert "0.3000 to 0.7000" in line
+    assert "refuted (2), supported (3)" in line
+
+
+def test_a_factor_may_be_called_like_a_column(tmp_path: Path) -> None:
+    for n in (1, 2):
+        make_run(tmp_path / "e", config={"model": {"n": n}})
+    assert "┃ n ┃" in printed(tmp_path / "e")

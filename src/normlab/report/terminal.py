@@ -34,13 +34,7 @@ WIDTH = 100
 
 
 def print_report(ablation: Ablation, directory: Path, file: TextIO) -> None:
-    """Print claims, the main metric and accuracies of the variants, the headline, notes and the path of the report.
-
-    Args:
-        ablation: the analysis.
-        directory: of the report.
-        file: to print to.
-    """
+    """Print claims, the main metric and accuracies of the variants, the headline, notes and the report's directory."""
     console = Console(file=file, width=None if file.isatty() else WIDTH, highlight=False)
     if ablation.claims:
         console.print(_build_claims(ablation))
@@ -58,24 +52,25 @@ def _build_table(ablation: Ablation, width: int) -> Table:
     """Build the table of the main metric, with accuracies of other splits, and as many columns as there is room for."""
     variants = ablation.select_variants(MAX_ROWS)
     results = build_table(ablation, ablation.metric, variants)
-    headings = [*_shorten(results.factors), *(column.heading for column in results.columns)]
-    columns = dict(zip(headings, zip(*results.text, strict=True), strict=True))
+    texts = [*zip(*results.text, strict=True)]
+    columns = [("", name, cells) for name, cells in zip(_shorten(results.factors), texts, strict=False)]
+    for column, cells in zip(results.columns, texts[len(columns) :], strict=True):
+        names = {"n": "seeds", "mean ± sd": ablation.metric}
+        columns.append((column.heading, names.get(column.heading, column.heading), cells))
     others = [name for name in ablation.metrics if name.endswith("/accuracy") and name != ablation.metric]
-    columns |= {name: tuple(format_summary(it.cells[name].summary) for it in variants) for name in others}
-    names = {"n": "seeds", "mean ± sd": ablation.metric.replace("/", "\n")}
-    names |= {name: name.replace("/", "\n") for name in others}
+    columns += [(name, name, tuple(format_summary(it.cells[name].summary) for it in variants)) for name in others]
     for name in (*others, *DROPPED):
-        if sum(_measure_width(names.get(it, it), cells) + 3 for it, cells in columns.items()) < width:
+        if sum(_measure_width(heading, cells) + 3 for _, heading, cells in columns) < width:
             break
-        columns.pop(name, None)
+        columns = [column for column in columns if column[0] != name]
     caption = f"mean ± standard deviation over seeds. {describe_conditions(ablation.results.details)}"
     if len(variants) < len(ablation.variants):
         caption += f" {len(variants)} of {len(ablation.variants)} variants: the baseline and the best."
     table = Table(caption=escape(caption), caption_justify="left")
-    for place, name in enumerate(columns):
-        is_factor = place < len(results.factors)
-        table.add_column(escape(names.get(name, name)), justify="left" if is_factor else "right", overflow="fold")
-    for row in zip(*columns.values(), strict=True):
+    for name, heading, _ in columns:
+        heading = heading.replace("/", "\n") if name else heading
+        table.add_column(escape(heading), justify="right" if name else "left", overflow="fold")
+    for row in zip(*(cells for _, _, cells in columns), strict=True):
         table.add_row(*map(escape, row))
     return table
 
@@ -87,7 +82,7 @@ def _shorten(factors: Sequence[str]) -> list[str]:
 
 
 def _measure_width(heading: str, cells: Sequence[str]) -> int:
-    return max(map(cell_len, [*heading.split("\n"), *cells]))
+    return max(map(cell_len, [*heading.split("/"), *cells]))
 
 
 def _build_claims(ablation: Ablation) -> Table:
