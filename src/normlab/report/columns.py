@@ -77,11 +77,15 @@ def _format_share(row: Numbers) -> str:
 
 COLUMNS = (
     Column(
-        *("n", "n: finished runs that have the metric, one per seed.", "n"),
+        "n",
+        "n: finished runs that have the metric, one per seed.",
+        "n",
         lambda row: str(row["n"]) if row["n"] == row["runs"] else f"{row['n']} of {row['runs']}",
     ),
     Column(
-        *("mean ± sd", "Mean ± sample standard deviation over seeds.", "mean"),
+        "mean ± sd",
+        "Mean ± sample standard deviation over seeds.",
+        "mean",
         lambda row: format_mean(row["mean"], row["standard_deviation"]),
     ),
     Column(
@@ -91,15 +95,21 @@ COLUMNS = (
         lambda row: format_interval(row["low"], row["high"]),
     ),
     Column(
-        *("difference", "Difference from the baseline, paired by seed.", "difference"),
+        "difference",
+        "Difference from the baseline, paired by seed.",
+        "difference",
         lambda row: format_signed(row["difference"]),
     ),
     Column(
-        *("its interval", "Ordinary 95 % interval of the difference, from 3 pairs on.", "difference_interval_low"),
+        "its interval",
+        "Ordinary 95 % interval of the difference, from 3 pairs on.",
+        "difference_interval_low",
         lambda row: format_interval(row["difference_interval_low"], row["difference_interval_high"], signed=True),
     ),
     Column(
-        *("better in", "Better in: seeds in which the variant is better than the baseline.", "difference_wins"),
+        "better in",
+        "Better in: seeds in which the variant is better than the baseline.",
+        "difference_wins",
         lambda row: f"{row['difference_wins']} of {row['pairs']}",
     ),
     Column(

@@ -142,10 +142,5 @@ def describe_conditions(runs: Sequence[Run]) -> str:
 
 
 def _summarize_conditions(runs: Sequence[Run]) -> dict[str, str]:
-    return {key: format_counts(count_values(runs, key)) for key in CONDITIONS}
-
-
-def count_values(runs: Sequence[Run], key: str) -> Counter[str]:
-    """Count the values of one key of the runs' environments."""
-    values = (run.record.environment.get(key) for run in runs)
-    return Counter("not recorded" if value is None else str(value) for value in values)
+    environments = [run.record.environment for run in runs]
+    return {key: format_counts(Counter(str(it.get(key) or "not recorded") for it in environments)) for key in CONDITIONS}

@@ -15,7 +15,6 @@ from markupsafe import Markup
 from normlab.report import claims_table
 from normlab.report.ablation import Ablation
 from normlab.report.claims_table import describe_origin, explain_claims, format_claim
-from normlab.report.columns import COLUMNS
 from normlab.report.figures.drawing import Figure
 from normlab.report.formatting import (
     NOTHING,
@@ -54,7 +53,6 @@ def write_page(ablation: Ablation, figures: Sequence[Figure], directory: Path, p
         run_headings=("run", "variant", "seed", "status", ablation.metric, "seconds", "diverged at step", "files"),
         runs=[_build_row(run, ablation.metric, place) for run in runs],
         conditions=describe_conditions(runs),
-        terms=[(column.heading, column.meaning) for column in COLUMNS],
         version=version("normlab"),
     )
 

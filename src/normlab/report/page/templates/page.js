@@ -19,6 +19,7 @@ for (const heading of document.querySelectorAll(".sortable thead th")) {
       const order = isNaN(a.number) ? collator.compare(a.text, b.text) : a.number - b.number;
       return missing || (descending ? -order : order);
     });
+    for (const cell of table.querySelectorAll(".again")) cell.removeAttribute("class");
     table.tBodies[0].append(...keyed.map(({ row }) => row));
   });
 }
