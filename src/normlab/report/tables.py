@@ -142,5 +142,5 @@ def describe_conditions(runs: Sequence[Run]) -> str:
 
 
 def _summarize_conditions(runs: Sequence[Run]) -> dict[str, str]:
-    environments = [run.record.environment for run in runs]
-    return {key: format_counts(Counter(str(it.get(key) or "not recorded") for it in environments)) for key in CONDITIONS}
+    known = [run.record.environment for run in runs]
+    return {key: format_counts(Counter(str(it.get(key) or "not recorded") for it in known)) for key in CONDITIONS}
