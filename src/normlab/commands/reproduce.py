@@ -16,14 +16,15 @@ from normlab.config.compose import config_directory
 from normlab.config.sweep import plan_sweep
 from normlab.errors import ConfigurationError
 from normlab.processes.output import prepare_output
+from normlab.processes.stopping import SIGNALS
 from normlab.runs.run import Run
 from normlab.sweeps.cost import Cost, estimate_cost
 
 TOGETHER = ("mlp", "preprocessing")
 """Experiments whose seeds train faster together on CPUs; on GPUs all do (benchmarks/README.md)."""
 
-PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals after which a sweep ends in good order."""
+PASSED_ON = (*SIGNALS, signal.SIGHUP)
+"""Signals that end a sweep; SIGHUP comes from a terminal that is closed."""
 
 
 @dataclass(frozen=True)

@@ -138,8 +138,10 @@ def _check_published(published: Mapping[str, Any]) -> None:
         try:
             finals = {**figures}
             curves = finals.pop("curves", {})
-            points = [point for points in curves.values() for point in points.items()]
-            for number in (*finals.values(), *(number for point in points for number in point)):
+            numbers = [*finals.values()]
+            for curve in curves.values():
+                numbers += [*curve.keys(), *curve.values()]
+            for number in numbers:
                 float(number)
         except (AttributeError, TypeError, ValueError):
             raise ConfigurationError(

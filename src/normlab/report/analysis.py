@@ -5,13 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from normlab.report.ablation import Ablation, Cell, Variant
-from normlab.report.claims import Claim
 from normlab.report.formatting import format_statuses
 from normlab.report.headline import summarize_outcome
 from normlab.report.load import Results, Run, get_report_settings
-from normlab.report.reading import Reading
+from normlab.report.reading import MetricReading
 from normlab.report.statistics import (
-    UNBOUNDED,
     Reproduction,
     compare_pairs,
     judge_reproduction,
@@ -234,7 +232,7 @@ def _apply_thresholds(variants: Sequence[Variant], option: float | None, metric:
 
     A diverged run never gets there: it counts in both, censored at the last step requested.
     """
-    reading = Reading(Claim("", "", UNBOUNDED), metric, results)
+    reading = MetricReading(metric, results)
     for variant in variants:
         threshold = get_report_settings(variant.runs).get("threshold") if option is None else option
         if not isinstance(threshold, int | float) or metric not in variant.cells:

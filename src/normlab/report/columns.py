@@ -75,6 +75,7 @@ def _format_share(row: Numbers) -> str:
     return f"{share} % [{low}, {high}]"
 
 
+MEAN = "mean ± sd"
 COLUMNS = (
     Column(
         "n",
@@ -83,7 +84,7 @@ COLUMNS = (
         lambda row: str(row["n"]) if row["n"] == row["runs"] else f"{row['n']} of {row['runs']}",
     ),
     Column(
-        "mean ± sd",
+        MEAN,
         "Mean ± sample standard deviation over seeds.",
         "mean",
         lambda row: format_mean(row["mean"], row["standard_deviation"]),

@@ -5,6 +5,7 @@ import re
 import pandas as pd
 
 from normlab.report.ablation import Ablation
+from normlab.report.columns import MEAN
 from normlab.report.markdown import BOLD
 from normlab.report.tables import build_table, cross_tabulate, describe_conditions, write_caption
 
@@ -44,8 +45,7 @@ def write_latex(ablation: Ablation) -> str:
         if len(variants) < len(ablation.variants):
             caption += f" Shown are {len(variants)} of {len(ablation.variants)} variants: baselines and the best."
         frame = pd.DataFrame(table.text, columns=table.headings).drop(columns=[*left_out], errors="ignore")
-        best = [place for place, row in enumerate(table.rows) if row.is_best]
-        tables.append(_render_table(ablation, frame, caption, metric, best))
+        tables.append(_render_table(ablation, frame, caption, metric, table.best))
     return "\n".join(tables) or f"% {escape_latex(ablation.headline)}\n"
 
 
@@ -60,7 +60,7 @@ def _render_table(
     """Render a frame of text; the means of the `best` rows are bold."""
     style = frame.style.format(escape_latex).format_index(escape_latex, axis=1).hide(axis=0)
     if best:
-        style.set_properties(subset=(best, ["mean ± sd"]), textbf="--rwrap")
+        style.set_properties(subset=(best, [MEAN]), textbf="--rwrap")
     tight = r":{\tabcolsep}{1.5pt};"
     style.set_table_styles([{"selector": "scriptsize", "props": ":;"}, {"selector": "setlength", "props": tight}])
     return style.to_latex(

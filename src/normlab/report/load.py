@@ -100,10 +100,14 @@ class Results:
 
     @cached_property
     def curves_over_steps(self) -> pd.DataFrame:
-        """The finite values of curves, without metrics that no run observed at more than one step."""
+        """The finite values of curves, without metrics that no run observed at more than one step.
+
+        Rows are in the order of steps; of a step that a run observed twice, the last value counts.
+        """
         steps = self.curves.groupby(["name", "run_id"], observed=True)["step"].nunique()
         names = steps[steps > 1].index.get_level_values("name")
-        return self.curves[self.curves["name"].isin(names) & (self.curves["value"].abs() < LARGEST)]
+        curves = self.curves[self.curves["name"].isin(names) & (self.curves["value"].abs() < LARGEST)]
+        return curves.sort_values("step", kind="stable").drop_duplicates(["run_id", "name", "step"], keep="last")
 
 
 def load(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from normlab.report import claims_table
 from normlab.report.ablation import Ablation
 from normlab.report.claims_table import describe_origin, explain_claims, format_claim
+from normlab.report.columns import MEAN
 from normlab.report.tables import build_table, cross_tabulate, format_effects, write_caption
 
 BOLD = "Bold: the best mean."
@@ -28,11 +29,10 @@ def write_markdown(ablation: Ablation) -> str:
         parts += ["## Effects, averaged over the other factors", _render_table(*effects)]
     for metric in ablation.metrics:
         table = build_table(ablation, metric, ablation.variants)
-        best = [place for place, row in enumerate(table.rows) if row.is_best]
-        place = table.headings.index("mean ± sd")
+        place = table.headings.index(MEAN)
         parts += [
             f"## {escape_markdown(metric)}",
-            _render_table(table.headings, table.text, [(it, place) for it in best]),
+            _render_table(table.headings, table.text, [(it, place) for it in table.best]),
         ]
     return "\n\n".join([*parts, escape_markdown(f"{write_caption(ablation)} {BOLD}")]) + "\n"
 

@@ -1,4 +1,4 @@
-"""Readings: the value of each run that a claim is about."""
+"""Readings: the values of one metric in single runs, and the value that a claim is about."""
 
 import math
 from collections.abc import Mapping
@@ -43,10 +43,9 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """The value of each run that a claim is about."""
+class MetricReading:
+    """The values of one metric in single runs."""
 
-    claim: Claim
     metric: str
     results: Results
 
@@ -66,15 +65,6 @@ class Reading:
         groups = curves.groupby("run_id", observed=True)
         return {str(run): [*zip(rows["step"].tolist(), rows["value"].tolist(), strict=True)] for run, rows in groups}
 
-    def read(self, run: Run) -> float:
-        """Return the value of a run: nan if it is missing, and if the run diverged and the metric has no guess."""
-        if self.claim.at is not None:
-            later = self.read_end(run) if run.record.status == "diverged" else math.nan
-            return next((value for step, value in self.points.get(run.id, ()) if step == self.claim.at), later)
-        if self.claim.until is not None:
-            return self.read_steps(run, self.claim.until)
-        return self.read_end(run) if self.claim.rate is None else self.read_success(run, self.claim.rate)
-
     def read_end(self, run: Run) -> float:
         """Return the final value; that of guessing for a diverged run."""
         value = self.info.get("guess") if run.record.status == "diverged" else run.record.metrics.get(self.metric)
@@ -91,6 +81,22 @@ class Reading:
         """Return 1 for a run that ends at or beyond a threshold, 0 for others and diverged ones."""
         value = -self.sign * math.inf if run.record.status == "diverged" else self.read_end(run)
         return value if math.isnan(value) else float(self.sign * value >= self.sign * threshold)
+
+
+@dataclass(frozen=True)
+class Reading(MetricReading):
+    """The value of each run that a claim is about."""
+
+    claim: Claim
+
+    def read(self, run: Run) -> float:
+        """Return the value of a run: nan if it is missing, and if the run diverged and the metric has no guess."""
+        if self.claim.at is not None:
+            later = self.read_end(run) if run.record.status == "diverged" else math.nan
+            return next((value for step, value in self.points.get(run.id, ()) if step == self.claim.at), later)
+        if self.claim.until is not None:
+            return self.read_steps(run, self.claim.until)
+        return self.read_end(run) if self.claim.rate is None else self.read_success(run, self.claim.rate)
 
     def read_all(self, case: Case) -> Numbers:
         """Return the values of a variant by seed, in the order of seeds."""

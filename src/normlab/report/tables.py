@@ -24,7 +24,6 @@ class Row:
     values: list[str]
     """Of the factors; the name of the variant if there are none."""
     entries: list[Entry]
-    is_best: bool
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,8 @@ class Table:
     factors: list[str]
     columns: list[Column]
     rows: list[Row]
+    best: list[int]
+    """Place of the row with the best mean, if any has one."""
 
     @property
     def headings(self) -> list[str]:
@@ -51,14 +52,15 @@ def build_table(ablation: Ablation, metric: str, variants: Sequence[Variant]) ->
     """Build the table of one metric, with a row for each of some variants."""
     numbers = [collect_numbers(variant, metric) for variant in variants]
     columns = [column for column in COLUMNS if column.key == "mean" or any(map(column.is_in, numbers))]
-    best, rows = ablation.rank(metric)[:1], []
+    rows = []
     for variant, its in zip(variants, numbers, strict=True):
         entries = [column.build(its) for column in columns]
         if variant.is_baseline:
             texts = {heading: Entry("baseline" if heading == COMPARED[0] else "") for heading in COMPARED}
             entries = [texts.get(column.heading, entry) for column, entry in zip(columns, entries, strict=True)]
-        rows.append(Row(variant, [*variant.label.values()] or [variant.name], entries, best == [variant]))
-    return Table(metric, ablation.factors or ["variant"], columns, rows)
+        rows.append(Row(variant, [*variant.label.values()] or [variant.name], entries))
+    best = [variants.index(variant) for variant in ablation.rank(metric)[:1] if variant in variants]
+    return Table(metric, ablation.factors or ["variant"], columns, rows, best)
 
 
 def blank_repeats(rows: Sequence[Sequence[str]], count: int) -> list[list[str]]:

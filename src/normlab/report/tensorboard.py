@@ -35,7 +35,6 @@ CURVES = (
 def write_events(ablation: Ablation, directory: Path) -> None:
     """Write event files into the directory of a report, and one per variant below its `variants/`."""
     curves = ablation.results.curves_over_steps
-    curves = curves.sort_values("step", kind="stable").drop_duplicates(["run_id", "name", "step"], keep="last")
     records = [run.directory.record for run in ablation.results.details]
     wall_time = max((record.stat().st_mtime for record in records if record.exists()), default=0.0)
     for name, variant in zip(name_directories(ablation.variants), ablation.variants, strict=True):

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from normlab.report.ablation import Ablation
 from normlab.report.claims_table import format_claim
-from normlab.report.columns import format_summary
+from normlab.report.columns import MEAN, format_summary
 from normlab.report.formatting import NOTHING, format_counts, format_number
 from normlab.report.tables import build_table, describe_conditions
 
@@ -25,8 +25,14 @@ MAX_NOTES = 5
 MAX_VARIANTS = 4
 """Variants of a claim up to which each has a line."""
 DROPPED = (
-    *("steps to threshold", "success rate", "95 % interval", "better in", "published", "its interval"),
-    *("difference", "n"),
+    "steps to threshold",
+    "success rate",
+    "95 % interval",
+    "better in",
+    "published",
+    "its interval",
+    "difference",
+    "n",
 )
 """Columns that are left out, in this order, if the terminal is too narrow."""
 WIDTH = 100
@@ -55,7 +61,7 @@ def _build_table(ablation: Ablation, width: int) -> Table:
     texts = [*zip(*results.text, strict=True)]
     columns = [("", name, cells) for name, cells in zip(_shorten(results.factors), texts, strict=False)]
     for column, cells in zip(results.columns, texts[len(columns) :], strict=True):
-        names = {"n": "seeds", "mean ± sd": ablation.metric}
+        names = {"n": "seeds", MEAN: ablation.metric}
         columns.append((column.heading, names.get(column.heading, column.heading), cells))
     others = [name for name in ablation.metrics if name.endswith("/accuracy") and name != ablation.metric]
     columns += [(name, name, tuple(format_summary(it.cells[name].summary) for it in variants)) for name in others]

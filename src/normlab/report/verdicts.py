@@ -89,7 +89,7 @@ def judge_claim(claim: Claim, cases: Sequence[Case], metric: str, results: Resul
     Raises:
         ValueError: the metric has no direction, and the claim needs one; or a factor is none.
     """
-    reading = Reading(claim, metric, results)
+    reading = Reading(metric, results, claim)
     if claim.needs_direction and reading.info.get("better") not in ("higher", "lower"):
         raise ValueError(f"claims.{claim.name} needs to know which values of {metric} are better, which no run records")
     verdicts = []

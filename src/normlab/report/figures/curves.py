@@ -33,7 +33,6 @@ def draw_curves(ablation: Ablation, selection: Selection) -> Iterator[drawing.Dr
     """Draw each metric that was observed during training, final metrics first."""
     rows = ablation.results.curves_over_steps
     rows = rows[rows["variant"].isin(list(selection.styles))]
-    rows = rows.sort_values("step", kind="stable").drop_duplicates(["run_id", "name", "step"], keep="last")
     by_metric = {str(name): group for name, group in rows.groupby("name", observed=True, sort=False)}
     for metric in dict.fromkeys([*ablation.metrics, *by_metric]):
         if metric in by_metric:
