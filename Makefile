@@ -7,13 +7,13 @@ RUN := .venv/bin
 demo: .venv/installed
 	$(RUN)/normlab experiment=demo
 
-test: .venv/installed
+test: .venv/installed .venv/networks/installed
 	$(RUN)/ruff check src tests benchmarks docs
 	$(RUN)/ruff format --check src tests benchmarks docs
 	$(RUN)/mypy
 	$(RUN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 12
 
-long: .venv/installed
+long: .venv/installed .venv/networks/installed
 	$(RUN)/pytest -m long --durations 12
 
 published: .venv/installed
@@ -36,6 +36,12 @@ bench: .venv/installed .venv/peers/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(RUN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# References for tests. Apart, because Lightning imports a torchvision that it finds, and the index has no build of it for
+# torch on a CPU; tests/networks.py imports it all the same.
+.venv/networks/installed: .venv/installed
+	$(RUN)/python -m pip install --quiet --no-deps --target .venv/networks --constraint constraints.txt torchvision timm
 	touch $@
 
 # Apart, because TensorBoard imports TensorFlow where that is installed, which every run would pay for.

@@ -132,6 +132,30 @@ def test_a_block_is_linear_map_then_normalizer_then_activation() -> None:
     assert block(torch.tensor([[3.0], [7.0]])).tolist() == [[0.0], [4.0]]
 
 
+def test_a_block_normalizes_after_the_activation_if_that_is_its_place() -> None:
+    block = Block(doubled, 1, Subtract, "relu", "after")
+
+    assert block(torch.tensor([[-3.0], [7.0]])).tolist() == [[-10.0], [4.0]]
+
+
+def test_a_linear_map_keeps_its_bias_where_the_activation_is_between_it_and_the_normalizer() -> None:
+    assert make_dense_block(4, 3, tf_layers, "relu", "after").linear_map.bias is not None
+
+
+def test_an_activation_that_a_normalizer_includes_replaces_that_of_the_block() -> None:
+    class Own(Subtract):
+        includes_activation = True
+
+    block = Block(doubled, 1, Own, "relu")
+
+    assert block(torch.tensor([[-3.0], [7.0]])).tolist() == [[-16.0], [4.0]]
+
+
+def test_a_place_that_there_is_not_raises_an_error_that_lists_both() -> None:
+    with pytest.raises(ValueError, match="normalization_place must be before or after"):
+        make_dense_block(4, 3, nn.Identity, "relu", "between")  # type: ignore[arg-type]
+
+
 def test_a_block_tells_the_normalizer_the_number_of_features_behind_the_linear_map() -> None:
     dense = make_dense_block(5, 7, Subtract, "relu")
     convolution = make_convolution_block(5, 7, 3, Subtract, "relu", stride=2)

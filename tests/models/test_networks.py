@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from normlab.config.compose import compose
 from normlab.config.targets import bind
 from normlab.models import MLP, ConvNet, DeepCNN, GlorotUniform, initialize
-from normlab.models.convnet import make_pooled_activation
+from normlab.models.convnet import make_stage
 from normlab.models.layers import ACTIVATIONS, Block, list_normalizers
 from normlab.normalizers import BatchNorm
 from normlab.randomness import generator
@@ -297,14 +297,28 @@ def test_convolutions_without_channels_or_size_are_refused(wrong: dict[str, Any]
         ConvNet((1, 28, 28), 10, nn.Identity, **wrong)
 
 
+@every_network
+def test_every_normalizer_of_a_network_comes_after_the_activation_if_asked(name: str) -> None:
+    network = NETWORKS[name](MNIST, 10, BatchNorm, normalization_place="after")
+    blocks = [module for module in network.modules() if isinstance(module, Block)]
+    assert blocks
+    assert {block.place for block in blocks} == {"after"}
+    assert {type(block.activation) for block in blocks} == {nn.ReLU}
+    assert network(torch.randn(2, *MNIST)).shape == (2, 10)
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_pooled_values_and_gradients_are_those_of_activations_that_are_pooled(activation: str) -> None:
     images = torch.randn(4, 3, 7, 6, generator=generator(0, "images")).round(decimals=1)  # some are alike
+    stage = nn.Sequential(*make_stage(3, 3, 1, lambda features: nn.Identity(), activation, "before"))
+    with torch.no_grad():
+        stage.get_parameter("0.linear_map.weight").copy_(torch.eye(3)[:, :, None, None])
+        stage.get_parameter("0.linear_map.bias").zero_()
     gradients = []
-    for way in (make_pooled_activation(activation), nn.Sequential(ACTIVATIONS[activation](), nn.MaxPool2d(2))):
+    for way in (stage, nn.Sequential(ACTIVATIONS[activation](), nn.MaxPool2d(2))):
         inputs = images.clone().requires_grad_()
         outputs = way(inputs)
         outputs.square().sum().backward()
         gradients.append((outputs, inputs.grad))
     assert gradients[0][0].shape == (4, 3, 3, 3)
-    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+    torch.testing.assert_close(*gradients)

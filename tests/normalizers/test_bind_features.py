@@ -11,6 +11,8 @@ import normlab
 from normlab.config.targets import bind
 from normlab.normalizers import BatchNorm, bind_features
 
+from ..networks import import_network_library
+
 
 def group_of_one(features: int, eps: float = 1e-5) -> nn.Module:
     return nn.GroupNorm(1, features, eps)
@@ -37,7 +39,7 @@ def test_the_number_of_features_reaches_the_parameter_that_means_it(settings: di
 
 @pytest.mark.parametrize("name", ["GroupNorm1", "LayerNorm2d", "RmsNorm2d", "BatchNormAct2d"])
 def test_the_same_holds_for_timm(name: str) -> None:
-    layers = pytest.importorskip("timm.layers", reason="timm is not installed")
+    layers = import_network_library("timm.layers")
     built = bind_features(bind({"normalizer": {"_target_": f"timm.layers.{name}"}}, "normalizer"))(6)
     assert repr(built) == repr(getattr(layers, name)(6))
     assert built(torch.randn(2, 6, 3, 3)).shape == (2, 6, 3, 3)

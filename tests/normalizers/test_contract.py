@@ -99,7 +99,10 @@ def assert_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
 
 
 def settings_of(choice: str, seed: int = 0) -> Any:
-    return compose("data=digits", "model.hidden=[5]", f"normalizer={choice}", f"seed={seed}", "steps=8").settings
+    return compose(
+        *("data=digits", "model=convnet", "model.channels=[4,4]", "model.kernel_sizes=[3,3]"),
+        *(f"normalizer={choice}", f"seed={seed}", "steps=8", "optimizer.lr=0.01"),
+    ).settings
 
 
 @every_choice
@@ -135,7 +138,9 @@ def test_it_is_trained_in_a_population_as_alone_or_the_reason_is_given(choice: s
 def test_its_initial_values_depend_on_seed_and_name_alone(choice: str) -> None:
     deep, shallow = (
         dict(list_normalizers(build({**settings_of(choice), "model": model}).module.network))
-        for model in ({**settings_of(choice)["model"], "hidden": hidden} for hidden in ([5, 5], [5]))
+        for model in (
+            {**settings_of(choice)["model"], "channels": [4] * depth, "kernel_sizes": [3] * depth} for depth in (2, 1)
+        )
     )
     for name, layer in shallow.items():
         assert_equal(layer.state_dict(), deep[name].state_dict())

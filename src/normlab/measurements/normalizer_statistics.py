@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from normlab.data.tasks import Metric
 from normlab.measurements.contract import State
-from normlab.models.layers import Block
+from normlab.models.layers import list_places
 
 SAMPLE = 1_000
 """Training examples measured, as a sample of the population."""
@@ -35,7 +35,7 @@ def measure_normalizers(network: nn.Module, inputs: Tensor) -> dict[str, float]:
     earlier layers do not distort the inputs of later ones.
 
     Args:
-        network: measured at the normalizer of each `Block`, including `torch.nn.Identity`.
+        network: measured at each place of a normalizer (see `list_places`), including `torch.nn.Identity`.
         inputs: (N, …), preprocessed.
 
     Returns:
@@ -46,13 +46,12 @@ def measure_normalizers(network: nn.Module, inputs: Tensor) -> dict[str, float]:
     """
     values: dict[str, float] = {}
     with copy_for_training(network) as clone:
-        for name, block in clone.named_modules():
-            if isinstance(block, Block):
-                block.normalizer.register_forward_pre_hook(
-                    lambda normalizer, inputs, name=name: values.update(
-                        _measure_inputs(f"normalizer/{name}", normalizer, *inputs)
-                    )
+        for name, normalizer in list_places(clone):
+            normalizer.register_forward_pre_hook(
+                lambda normalizer, inputs, name=name: values.update(
+                    _measure_inputs(f"normalizer/{name}", normalizer, *inputs)
                 )
+            )
         clone(inputs)
     return values
 

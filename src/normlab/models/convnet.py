@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from normlab.models.layers import NormalizerFactory, make_activation, make_convolution_block
+from normlab.models.layers import NormalizationPlace, NormalizerFactory, make_activation, make_convolution_block
 
 
 class ConvNet(nn.Module):
@@ -17,6 +17,7 @@ class ConvNet(nn.Module):
         channels: output channels of the convolutions.
         kernel_sizes: side length of each kernel.
         activation: a name in `normlab.models.layers.ACTIVATIONS`.
+        normalization_place: of each normalizer, "before" or "after" the activation.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class ConvNet(nn.Module):
         channels: Sequence[int] = (6, 16),
         kernel_sizes: Sequence[int] = (3, 5),
         activation: str = "relu",
+        normalization_place: NormalizationPlace = "before",
     ) -> None:
         super().__init__()
         if len(channels) != len(kernel_sizes):
@@ -39,10 +41,7 @@ class ConvNet(nn.Module):
         inputs, height, width = input_shape
         stages: list[nn.Module] = []
         for outputs, kernel_size in zip(channels, kernel_sizes, strict=True):
-            stages += [
-                make_convolution_block(inputs, outputs, kernel_size, normalizer, "identity"),
-                make_pooled_activation(activation),
-            ]
+            stages += make_stage(inputs, outputs, kernel_size, normalizer, activation, normalization_place)
             inputs, height, width = outputs, height // 2, width // 2
         if height * width == 0:
             raise ValueError(f"{len(channels)} poolings leave nothing of an image of {input_shape[1:]}: use fewer")
@@ -56,10 +55,21 @@ class ConvNet(nn.Module):
         return logits
 
 
-def make_pooled_activation(activation: str) -> nn.Sequential:
-    """Return a module from (N, C, H, W) to (N, C, H // 2, W // 2); as in VALID padding, odd ends are dropped.
+def make_stage(
+    inputs: int,
+    outputs: int,
+    kernel_size: int,
+    normalizer: NormalizerFactory,
+    activation: str,
+    place: NormalizationPlace,
+) -> list[nn.Module]:
+    """Return a block (N, inputs, H, W) → (N, outputs, H, W), and a module with 2×2 max-pooling.
 
-    ReLU follows the pooling: the values and gradients are the same at a quarter of the work.
+    As in VALID padding, odd ends are dropped. ReLU right before the pooling follows it instead: the values and
+    gradients are the same at a quarter of the work.
     """
-    layers = [make_activation(activation), nn.MaxPool2d(2)]
-    return nn.Sequential(*(reversed(layers) if activation == "relu" else layers))
+    block = make_convolution_block(inputs, outputs, kernel_size, normalizer, activation, place=place)
+    if place == "after" or activation != "relu" or isinstance(block.activation, nn.Identity):
+        return [block, nn.Sequential(nn.MaxPool2d(2))]
+    block.activation = nn.Identity()
+    return [block, nn.Sequential(nn.MaxPool2d(2), make_activation(activation))]

@@ -2,7 +2,12 @@
 
 from torch import Tensor, nn
 
-from normlab.models.layers import NormalizerFactory, make_convolution_block, make_dense_block
+from normlab.models.layers import (
+    NormalizationPlace,
+    NormalizerFactory,
+    make_convolution_block,
+    make_dense_block,
+)
 
 
 class DeepCNN(nn.Module):
@@ -18,6 +23,7 @@ class DeepCNN(nn.Module):
         width: convolution i = 1, …, depth has width · i output channels.
         dense: width of the first dense layer.
         activation: a name in `normlab.models.layers.ACTIVATIONS`.
+        normalization_place: of each normalizer, "before" or "after" the activation.
     """
 
     def __init__(
@@ -29,6 +35,7 @@ class DeepCNN(nn.Module):
         width: int = 4,
         dense: int = 100,
         activation: str = "relu",
+        normalization_place: NormalizationPlace = "before",
     ) -> None:
         super().__init__()
         if min(depth, width, dense) < 1:
@@ -37,11 +44,15 @@ class DeepCNN(nn.Module):
         blocks = []
         for i in range(1, depth + 1):
             stride = 2 if i % 3 == 0 else 1
-            blocks.append(make_convolution_block(channels, width * i, 3, normalizer, activation, stride))
+            blocks.append(
+                make_convolution_block(channels, width * i, 3, normalizer, activation, stride, normalization_place)
+            )
             channels, height, image_width = width * i, -(-height // stride), -(-image_width // stride)
         self.convolutions = nn.Sequential(*blocks)
         self.flatten = nn.Flatten()
-        self.dense = make_dense_block(channels * height * image_width, dense, normalizer, activation)
+        self.dense = make_dense_block(
+            channels * height * image_width, dense, normalizer, activation, normalization_place
+        )
         self.output = nn.Linear(dense, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:

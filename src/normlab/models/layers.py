@@ -1,6 +1,7 @@
 """Building block of all networks (linear map, normalizer, activation), and TensorFlow's SAME padding."""
 
 from collections.abc import Callable
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,9 @@ from torch.nn import functional
 
 NormalizerFactory = Callable[[int], nn.Module]
 """From a number of features to a module for inputs (N, C) and (N, C, H, W); `torch.nn.Identity` for none."""
+
+NormalizationPlace = Literal["before", "after"]
+"""Of a normalizer, relative to the activation."""
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -68,15 +72,20 @@ class SameConv2d(nn.Conv2d):
 
 
 class Block(nn.Module):
-    """Linear map, normalizer and activation, in the order of the original paper.
+    """Linear map, normalizer and activation, in the order of the original paper unless `place` is "after".
 
-    The linear map has a bias unless the normalizer has an attribute `linear_bias = False`, because it cancels one.
+    The linear map has no bias if the normalizer follows it and cancels one, and the activation is that of the
+    normalizer if it includes one: see `linear_bias` and `includes_activation` of `normlab.normalizers.Normalizer`.
 
     Args:
         linear_map: from a keyword `bias` to the linear map, dense or convolution.
         num_features: outputs or output channels of the linear map.
         normalizer: factory of the normalizer.
         activation: a name in `ACTIVATIONS`.
+        place: of the normalizer, "before" or "after" the activation.
+
+    Raises:
+        ValueError: there is no such activation or place.
     """
 
     def __init__(
@@ -85,35 +94,57 @@ class Block(nn.Module):
         num_features: int,
         normalizer: NormalizerFactory,
         activation: str,
+        place: NormalizationPlace = "before",
     ) -> None:
         super().__init__()
+        if place not in get_args(NormalizationPlace):
+            raise ValueError(f"normalization_place must be before or after (the activation), got {place!r}")
+        self.place = place
         self.normalizer = normalizer(num_features)
-        self.linear_map = linear_map(bias=getattr(self.normalizer, "linear_bias", True))
-        self.activation = make_activation(activation)
+        self.linear_map = linear_map(bias=place == "after" or getattr(self.normalizer, "linear_bias", True))
+        includes_activation = getattr(self.normalizer, "includes_activation", False)
+        self.activation = make_activation("identity" if includes_activation else activation)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        outputs: Tensor = self.activation(self.normalizer(self.linear_map(inputs)))
+        outputs: Tensor = self.linear_map(inputs)
+        if self.place == "before":
+            outputs = self.activation(self.normalizer(outputs))
+        else:
+            outputs = self.normalizer(self.activation(outputs))
         return outputs
 
 
-def list_normalizers(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Return (name, normalizer) of all blocks that normalize, from input to output."""
+def list_places(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return (name, normalizer) of all modules with a submodule `normalizer`, from input to output."""
     return [
         (name, module.normalizer)
         for name, module in network.named_modules()
-        if isinstance(module, Block) and type(module.normalizer) is not nn.Identity
+        if isinstance(getattr(module, "normalizer", None), nn.Module)
     ]
 
 
-def make_dense_block(inputs: int, outputs: int, normalizer: NormalizerFactory, activation: str) -> Block:
+def list_normalizers(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return `list_places` without those that do not normalize."""
+    return [(name, normalizer) for name, normalizer in list_places(network) if type(normalizer) is not nn.Identity]
+
+
+def make_dense_block(
+    inputs: int, outputs: int, normalizer: NormalizerFactory, activation: str, place: NormalizationPlace = "before"
+) -> Block:
     """Return a block (N, inputs) → (N, outputs)."""
-    return Block(lambda bias: nn.Linear(inputs, outputs, bias=bias), outputs, normalizer, activation)
+    return Block(lambda bias: nn.Linear(inputs, outputs, bias=bias), outputs, normalizer, activation, place)
 
 
 def make_convolution_block(
-    inputs: int, outputs: int, kernel_size: int, normalizer: NormalizerFactory, activation: str, stride: int = 1
+    inputs: int,
+    outputs: int,
+    kernel_size: int,
+    normalizer: NormalizerFactory,
+    activation: str,
+    stride: int = 1,
+    place: NormalizationPlace = "before",
 ) -> Block:
     """Return a block (N, inputs, H, W) → (N, outputs, ceil(H / stride), ceil(W / stride))."""
     return Block(
-        lambda bias: SameConv2d(inputs, outputs, kernel_size, stride, bias=bias), outputs, normalizer, activation
+        lambda bias: SameConv2d(inputs, outputs, kernel_size, stride, bias=bias), outputs, normalizer, activation, place
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from normlab.models.layers import NormalizerFactory, make_dense_block
+from normlab.models.layers import NormalizationPlace, NormalizerFactory, make_dense_block
 
 
 class MLP(nn.Module):
@@ -17,6 +17,7 @@ class MLP(nn.Module):
         normalizer: factory of the normalizer of each hidden layer.
         hidden: width of each hidden layer; [] makes the network linear.
         activation: a name in `normlab.models.layers.ACTIVATIONS`.
+        normalization_place: of each normalizer, "before" or "after" the activation.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class MLP(nn.Module):
         normalizer: NormalizerFactory,
         hidden: Sequence[int] = (100,),
         activation: str = "relu",
+        normalization_place: NormalizationPlace = "before",
     ) -> None:
         super().__init__()
         if any(width < 1 for width in hidden):
@@ -34,7 +36,7 @@ class MLP(nn.Module):
         self.flatten = nn.Flatten()
         self.hidden = nn.Sequential(
             *(
-                make_dense_block(inputs, outputs, normalizer, activation)
+                make_dense_block(inputs, outputs, normalizer, activation, normalization_place)
                 for inputs, outputs in zip(widths, hidden, strict=False)
             )
         )

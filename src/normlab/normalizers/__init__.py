@@ -37,6 +37,7 @@ class Normalizer(Protocol):
     checkpoints and restored. Lazy parameters are materialized before training.
 
     Optional attributes:
+        includes_activation: True if the normalizer applies a nonlinearity of its own, which replaces the network's.
         linear_bias: False if the normalizer cancels a bias of the linear map before it, which then has none.
         running_mean, running_var: tensors (C,) of running averages, whose lag is measured with `eps` added to the
             variance (default: 1e-5).

@@ -6,16 +6,17 @@ from typing import Literal, get_args
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from normlab.normalizers.affine import AffineNormalizer, check_eps
 from normlab.normalizers.channels_last import is_faster_as_rows, normalize_rows
 from normlab.normalizers.synchronized import normalize_over_processes
 
 AveragedVariance = Literal["unbiased", "biased", "fused"]
 
 
-class BatchNorm(nn.Module):
+class BatchNorm(AffineNormalizer):
     """Batch normalization (Ioffe and Szegedy, 2015, arXiv:1502.03167, algorithms 1 and 2).
 
     In training mode each feature is normalized with the mean and the biased variance of the batch (over N and all
@@ -36,6 +37,7 @@ class BatchNorm(nn.Module):
         random_start: initialize scale and shift from N(0, 1) instead of 1 and 0 (see `draw_parameters`).
         initial_variance: initial value of the running variance; the running mean starts at 0.
         linear_bias: keep the bias of the preceding linear map, although centring cancels it.
+        initial_scale, initial_shift: initial values of scale and shift, see `AffineNormalizer`.
 
     Raises:
         ValueError: a setting is out of range, an input has the wrong rank or channel count, or a training
@@ -58,28 +60,23 @@ class BatchNorm(nn.Module):
         random_start: bool = False,
         initial_variance: float = 1.0,
         linear_bias: bool = False,
+        initial_scale: float = 1.0,
+        initial_shift: float = 0.0,
     ) -> None:
-        super().__init__()
-        if num_features < 1:
-            raise ValueError(f"num_features must be at least 1, got {num_features}")
+        super().__init__(num_features, scale, shift, initial_scale, initial_shift)
         if not 0 <= momentum <= 1:
             raise ValueError(f"momentum must be in [0, 1], got {momentum}: it is the weight of the new batch")
-        if not 0 <= eps < math.inf:
-            raise ValueError(f"eps must be a finite number and not negative, got {eps}")
         if averaged_variance not in get_args(AveragedVariance):
             raise ValueError(
                 f"averaged_variance must be one of {', '.join(get_args(AveragedVariance))}, got {averaged_variance!r}"
             )
         if not 0 <= initial_variance < math.inf:
             raise ValueError(f"initial_variance must be a finite number and not negative, got {initial_variance}")
-        self.num_features = num_features
         self.momentum = momentum
-        self.eps = eps
+        self.eps = check_eps(eps)
         self.averaged_variance = averaged_variance
         self.random_start = random_start
         self.linear_bias = linear_bias
-        self.weight = nn.Parameter(torch.ones(num_features)) if scale else None
-        self.bias = nn.Parameter(torch.zeros(num_features)) if shift else None
         self.register_buffer("running_mean", torch.zeros(num_features))
         self.register_buffer("running_var", torch.full((num_features,), float(initial_variance)))
 
@@ -97,7 +94,8 @@ class BatchNorm(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalize inputs (N, C), (N, C, L) or (N, C, H, W); the output has their shape."""
-        self._check(inputs)
+        self.check_shape(inputs)
+        self._check_count(inputs)
         if self.training:
             return self.normalize_with_batch_statistics(inputs)
         return self.normalize_with_population_statistics(inputs)
@@ -146,17 +144,8 @@ class BatchNorm(nn.Module):
     def _averages_biased_variance(self, inputs: Tensor) -> bool:
         return self.averaged_variance == "biased" or (self.averaged_variance == "fused" and inputs.ndim != 4)
 
-    def _check(self, inputs: Tensor) -> None:
+    def _check_count(self, inputs: Tensor) -> None:
         shape = tuple(inputs.shape)
-        if not 2 <= len(shape) <= 4:
-            raise ValueError(
-                f"expected an input (N, C), (N, C, L) or (N, C, H, W), got shape {shape}: reshape it to one of these"
-            )
-        if shape[1] != self.num_features:
-            raise ValueError(
-                f"expected {self.num_features} channels on axis 1, got {shape[1]} in shape {shape}:"
-                f" build the layer with num_features={shape[1]}"
-            )
         if self.training and inputs.numel() <= self.num_features and not self._spans_processes():
             raise ValueError(
                 f"in training a batch of shape {shape} has at most one value per feature, so its variance cannot"
@@ -168,7 +157,6 @@ class BatchNorm(nn.Module):
 
     def extra_repr(self) -> str:
         return (
-            f"{self.num_features}, momentum={self.momentum}, eps={self.eps}, "
-            f"averaged_variance={self.averaged_variance!r}, scale={self.weight is not None}, "
-            f"shift={self.bias is not None}"
+            f"{super().extra_repr()}, momentum={self.momentum}, eps={self.eps}, "
+            f"averaged_variance={self.averaged_variance!r}"
         )

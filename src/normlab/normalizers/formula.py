@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from normlab.normalizers.affine import broadcast
 from normlab.normalizers.batch_norm import BatchNorm
 from normlab.processes.collectives import sum_over_processes
 
@@ -26,30 +27,25 @@ class BatchNormByFormula(BatchNorm):
             m = sum_over_processes(torch.tensor(float(m), device=inputs.device))
 
         mu = self._sum_over_batch(inputs, over) / m
-        sigma_squared = self._sum_over_batch((inputs - self._reshape(mu, inputs)) ** 2, over) / m
+        sigma_squared = self._sum_over_batch((inputs - broadcast(mu, inputs)) ** 2, over) / m
 
         self._move_averages(inputs, mu, sigma_squared, m)
-        return self._scale_and_shift(inputs, mu, sigma_squared)
+        return self._normalize(inputs, mu, sigma_squared)
 
     def _sum_over_batch(self, values: Tensor, over: tuple[int, ...]) -> Tensor:
         total = values.sum(dim=over)
         return sum_over_processes(total) if self.synchronized else total
 
     def normalize_with_population_statistics(self, inputs: Tensor) -> Tensor:
-        return self._scale_and_shift(inputs, self.running_mean, self.running_var)
+        return self._normalize(inputs, self.running_mean, self.running_var)
 
-    def _scale_and_shift(self, inputs: Tensor, mu: Tensor, sigma_squared: Tensor) -> Tensor:
-        mu, sigma_squared = self._reshape(mu, inputs), self._reshape(sigma_squared, inputs)
+    def _normalize(self, inputs: Tensor, mu: Tensor, sigma_squared: Tensor) -> Tensor:
+        mu, sigma_squared = broadcast(mu, inputs), broadcast(sigma_squared, inputs)
         x_hat = (inputs - mu) / (sigma_squared + self.eps).sqrt()
         if self.weight is not None:
-            gamma = self._reshape(self.weight, inputs)
+            gamma = broadcast(self.weight, inputs)
             x_hat = gamma * x_hat
         if self.bias is not None:
-            beta = self._reshape(self.bias, inputs)
+            beta = broadcast(self.bias, inputs)
             x_hat = x_hat + beta
         return x_hat
-
-    @staticmethod
-    def _reshape(values: Tensor, inputs: Tensor) -> Tensor:
-        """Reshape values (C,) to broadcast along axis 1 of the inputs."""
-        return values.view(-1, *[1] * (inputs.ndim - 2))

@@ -1,0 +1,34 @@
+"""torchvision and timm as references for networks and layers, beside a CPU build of torch."""
+
+import importlib
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+FOLDER = Path(sys.prefix) / "networks"
+"""Apart from the environment, where Lightning would import a torchvision that does not fit this build of torch."""
+
+OPERATORS = (
+    *("nms", "qnms", "roi_align", "_roi_align_backward", "qroi_align", "roi_pool", "_roi_pool_backward"),
+    *("ps_roi_align", "_ps_roi_align_backward", "ps_roi_pool", "_ps_roi_pool_backward"),
+    *("deform_conv2d", "_deform_conv2d_backward"),
+)
+"""Compiled operators of torchvision, which its modules look up when they are imported; no test calls them."""
+
+
+def import_network_library(name: str) -> ModuleType:
+    """Import a module of torchvision or timm from the folder that `make test` fills."""
+    _declare_operators()
+    return importlib.import_module(name)
+
+
+@cache
+def _declare_operators() -> torch.library.Library:
+    sys.path.append(str(FOLDER))
+    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+    for operator in OPERATORS:
+        library.define(f"{operator}(Tensor a) -> Tensor")  # type: ignore[no-untyped-call]
+    return library
