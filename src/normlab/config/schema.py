@@ -45,6 +45,7 @@ class Config:
     model: dict[str, Any] = MISSING
     normalizer: dict[str, Any] = MISSING
     initializer: dict[str, Any] = MISSING
+    reparametrization: dict[str, Any] = MISSING
     convolution_initializer: Any = None  # null: as `initializer`; dict would be resolved too early
     by_normalizer: dict[str, Any] = field(default_factory=dict)  # lookup table for interpolations, by normalizer
     objective: dict[str, Any] = MISSING

@@ -3,6 +3,27 @@
 from normlab.models.convnet import ConvNet
 from normlab.models.deep_cnn import DeepCNN
 from normlab.models.initializers import GlorotUniform, HeNormal, Normal, TruncatedNormal, initialize
+from normlab.models.lstm import LSTM
 from normlab.models.mlp import MLP
+from normlab.models.reparametrization import (
+    ScaledWeightStandardization,
+    WeightNorm,
+    WeightStandardization,
+    reparametrize,
+)
 
-__all__ = ["MLP", "ConvNet", "DeepCNN", "GlorotUniform", "HeNormal", "Normal", "TruncatedNormal", "initialize"]
+__all__ = [
+    "LSTM",
+    "MLP",
+    "ConvNet",
+    "DeepCNN",
+    "GlorotUniform",
+    "HeNormal",
+    "Normal",
+    "ScaledWeightStandardization",
+    "TruncatedNormal",
+    "WeightNorm",
+    "WeightStandardization",
+    "initialize",
+    "reparametrize",
+]

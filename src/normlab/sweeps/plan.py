@@ -17,7 +17,16 @@ from normlab.sweeps.claims import check_metrics
 log = logging.getLogger(__name__)
 
 DATA = ("data", "preprocessing", "accelerator")
-NETWORK = ("model", "normalizer", "initializer", "convolution_initializer", "objective", "observe", "evaluate")
+NETWORK = (
+    "model",
+    "normalizer",
+    "initializer",
+    "convolution_initializer",
+    "reparametrization",
+    "objective",
+    "observe",
+    "evaluate",
+)
 
 
 class Variant(NamedTuple):

@@ -17,7 +17,7 @@ from normlab.config.targets import bind, call
 from normlab.data import BatchStream, DataError, Split, Splits
 from normlab.errors import ConfigurationError
 from normlab.measurements import Metric, State
-from normlab.models import initialize
+from normlab.models import initialize, reparametrize
 from normlab.models.dry_run import dry_run, has_lazy_tensors
 from normlab.normalizers import bind_features, synchronize
 from normlab.processes.memory import keep_freed_memory
@@ -158,6 +158,7 @@ def build_network(settings: Mapping[str, Any], splits: Splits) -> nn.Module:
             f"{', '.join(unpaired)}: initial values are not a function of seed and name, so variants with one seed are"
             " not paired there: give their modules a method `reset_parameters` that draws them"
         )
+    reparametrize(network, bind(settings, "reparametrization"))
     if settings["accelerator"]["processes"] > 1 and settings["sync_statistics"]:
         synchronize(network)
     return network
