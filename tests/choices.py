@@ -1,8 +1,11 @@
 """The shipped choices of each config group, so that tests cover a new one without a list of their own."""
 
+import inspect
 from collections.abc import Callable
 from functools import cache
 from typing import Any
+
+from hydra.utils import get_object
 
 from normlab.config.compose import compose, config_directory
 from normlab.config.targets import bind
@@ -12,6 +15,23 @@ from normlab.normalizers import bind_features
 def choices_of(group: str) -> list[str]:
     """Return the choices of a config group."""
     return sorted(path.stem for path in (config_directory() / group).glob("*.yaml"))
+
+
+@cache
+def models_of_images() -> list[str]:
+    """Return the models that are built for a shape of images."""
+    targets = {
+        name: compose("data=digits", f"model={name}").settings["model"]["_target_"] for name in choices_of("model")
+    }
+    return [
+        name for name, target in targets.items() if "input_shape" in inspect.signature(get_object(target)).parameters
+    ]
+
+
+def pairs_of_images() -> list[tuple[str, str]]:
+    """Return (model, normalizer): every model of images without and with one, and every normalizer in a convnet."""
+    models = [(model, normalizer) for model in models_of_images() for normalizer in ("none", "tf_layers")]
+    return sorted({*models, *(("convnet", normalizer) for normalizer in choices_of("normalizer"))})
 
 
 @cache

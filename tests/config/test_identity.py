@@ -103,7 +103,16 @@ def test_only_the_convolutions_of_tf_nn_start_from_the_truncated_normal() -> Non
     ("group", "choice"),
     [
         (group, choice)
-        for group in ("preprocessing", "model", "normalizer", "initializer", "objective", "optimizer", "accelerator")
+        for group in (
+            "preprocessing",
+            "model",
+            "normalizer",
+            "initializer",
+            "reparametrization",
+            "objective",
+            "optimizer",
+            "accelerator",
+        )
         for choice in choices_of(group)
     ],
 )

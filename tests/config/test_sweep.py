@@ -22,7 +22,10 @@ from normlab.runs.run import Run
 
 from ..choices import choices_of
 
-GROUPS = ("preprocessing", "model", "normalizer", "initializer", "objective", "optimizer", "accelerator")
+GROUPS = (
+    *("preprocessing", "model", "normalizer", "initializer", "reparametrization", "objective", "optimizer"),
+    "accelerator",
+)
 VALUES = (
     "steps=7",
     "batch_size=32",

@@ -15,7 +15,7 @@ from normlab.training.build import build
 from normlab.training.checkpoints import capture_state, restore
 from normlab.training.module import TrainingModule
 
-from ..choices import choices_of
+from ..choices import choices_of, pairs_of_images
 from ..small_digits import SMALL
 
 
@@ -49,11 +49,11 @@ def differences(ones: Sequence[TrainingModule], others: Sequence[TrainingModule]
     ]
 
 
-@pytest.mark.parametrize("normalizer", choices_of("normalizer"))
-@pytest.mark.parametrize("model", choices_of("model"))
+@pytest.mark.parametrize(("model", "normalizer"), pairs_of_images())
 def test_in_float64_every_network_ends_where_it_does_alone(model: str, normalizer: str) -> None:
-    smaller = ["model.depth=7"] if model == "deep_cnn" else []  # of 19, in float64
-    overrides = (f"model={model}", f"normalizer={normalizer}", *smaller)
+    # A deeper network, or a higher rate for one that normalizes at scale 1 inside a recurrence, blows rounding up.
+    calm = {"deep_cnn": ["model.depth=7"], "lstm": ["optimizer.lr=0.001"]}.get(model, [])
+    overrides = (f"model={model}", f"normalizer={normalizer}", *calm)
     alone, together = members(*overrides, seeds=(0, 1)), members(*overrides, seeds=(0, 1))
     losses = trained_alone(alone, range(50))
     assert torch.allclose(Stack(together).train(range(50)), losses, rtol=1e-9)

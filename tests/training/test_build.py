@@ -38,7 +38,8 @@ def test_another_seed_starts_from_other_weights_and_sees_other_batches() -> None
 
 @pytest.mark.parametrize("normalizer", choices_of("normalizer"))
 def test_images_scored_one_by_one_score_as_in_one_batch(normalizer: str) -> None:
-    parts = build(compose("data=digits", "model=convnet", f"normalizer={normalizer}", "steps=60").settings)
+    optimizer = ("optimizer=adam", "optimizer.lr=0.003")
+    parts = build(compose("data=digits", "model=convnet", f"normalizer={normalizer}", *optimizer, "steps=60").settings)
     network, objective = parts.module.network, parts.module.objective
     train_plainly(network, parts.module.make_optimizer(network.parameters()), objective, parts.module.batches)
     hundred = Split(parts.data.splits.test.inputs[:100], parts.data.splits.test.targets[:100])
