@@ -11,10 +11,25 @@ from normlab.config.compose import compose, config_directory
 from normlab.config.targets import bind
 from normlab.normalizers import bind_features
 
+from .small_digits import SMALL
+
+TINY: dict[str, tuple[str, ...]] = {
+    "deep_cnn": ("model.depth=7",),
+    "language_model": ("data._target_=tests.small_tokens.SmallTokens", "model.dim=8", "model.depth=2", "model.heads=2"),
+    "resnet": ("model.depth=8", "model.width=4"),
+    "vit": ("model.patch=5", "model.dim=8", "model.depth=2", "model.heads=2"),
+}
+"""Overrides that make a model small, with data of another kind than images where it needs them."""
+
 
 def choices_of(group: str) -> list[str]:
     """Return the choices of a config group."""
     return sorted(path.stem for path in (config_directory() / group).glob("*.yaml"))
+
+
+def tiny(model: str) -> tuple[str, ...]:
+    """Return the overrides for a small version of a shipped model on a small data set."""
+    return ("data=digits", SMALL, f"model={model}", *TINY.get(model, ()))
 
 
 @cache

@@ -11,6 +11,7 @@ from normlab.models.reparametrization import (
     WeightStandardization,
     reparametrize,
 )
+from normlab.models.resnet import ResNet
 
 __all__ = [
     "LSTM",
@@ -20,6 +21,7 @@ __all__ = [
     "GlorotUniform",
     "HeNormal",
     "Normal",
+    "ResNet",
     "ScaledWeightStandardization",
     "TruncatedNormal",
     "WeightNorm",
