@@ -3,6 +3,7 @@
 from normlab.models.convnet import ConvNet
 from normlab.models.deep_cnn import DeepCNN
 from normlab.models.initializers import GlorotUniform, HeNormal, Normal, TruncatedNormal, initialize
+from normlab.models.language_model import LanguageModel
 from normlab.models.lstm import LSTM
 from normlab.models.mlp import MLP
 from normlab.models.reparametrization import (
@@ -12,6 +13,7 @@ from normlab.models.reparametrization import (
     reparametrize,
 )
 from normlab.models.resnet import ResNet
+from normlab.models.vit import ViT
 
 __all__ = [
     "LSTM",
@@ -20,10 +22,12 @@ __all__ = [
     "DeepCNN",
     "GlorotUniform",
     "HeNormal",
+    "LanguageModel",
     "Normal",
     "ResNet",
     "ScaledWeightStandardization",
     "TruncatedNormal",
+    "ViT",
     "WeightNorm",
     "WeightStandardization",
     "initialize",
