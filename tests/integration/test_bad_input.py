@@ -72,6 +72,16 @@ def test_a_mistake_in_the_config_ends_in_one_message_that_does_not_wait_for_torc
         (["model.activation=rely"], "there is no activation 'rely': choose one of relu, sigmoid"),
         (["normalizer=batch", "normalizer.momentum=3"], "momentum must be in [0, 1], got 3"),
         (["normalizer._target_=torch.nn.Nothing"], "normalizer._target_=torch.nn.Nothing cannot be imported"),
+        (
+            ["model=language_model"],
+            "LanguageModel takes vocabulary_size and context, but Classification data give input",
+        ),
+        (["model=resnet", "model.depth=21"], "model: depth must be 6n + 2, got 21: choose 20 or 26"),
+        (
+            ["model=vit", "model.patch=5"],
+            "patch=5 must divide height and width of an image, here 28×28: choose one of 1",
+        ),
+        (["model=vit", "model.heads=5"], "heads=5 must divide dim=64: choose one of 1, 2, 4"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -97,3 +97,13 @@ def test_it_resumes_to_the_same_bits() -> None:
 def test_preprocessing_of_tokens_is_refused_by_name() -> None:
     with pytest.raises(normlab.errors.ConfigurationError, match="inputs of NextToken have no features"):
         build(compose("preprocessing=zca").settings)
+
+
+def test_a_model_of_images_on_tokens_is_refused_with_what_each_side_needs_and_what_to_choose() -> None:
+    run = compose()
+    settings = {**run.settings, "model": normlab.compose("model=vit").settings["model"]}
+    with pytest.raises(
+        normlab.errors.ConfigurationError,
+        match=r"ViT takes input_shape and num_classes, but NextToken data give vocabulary_size and context: choose",
+    ):
+        build(settings)

@@ -41,28 +41,41 @@ _OF_HYDRA = ("_target_", "_args_", "_partial_", "_convert_", "_recursive_")
 """Keys that tell Hydra's `instantiate` how to call a target."""
 
 
-def _check_types(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
-    """Import the target of a group and compare the types of its settings with those of its parameters' defaults.
+def find_parameters(settings: Mapping[str, Any], group: str) -> Mapping[str, inspect.Parameter] | None:
+    """Return the parameters of the target of a group by name; None if they are unknown, as of what is written in C.
 
-    The schema types the top-level keys; a group is open to targets of a user's own, whose parameters it cannot know.
+    Raises ConfigurationError, naming the group, if the target cannot be imported.
     """
+    target = _import_target(group, settings[group])
+    try:
+        return inspect.signature(target).parameters
+    except (TypeError, ValueError):
+        return None
+
+
+def _import_target(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
     if "_target_" not in node:
         raise ConfigurationError(f"{group} has no _target_: name the class or function it stands for")
     try:
         target: Callable[..., Any] = get_object(node["_target_"])
     except Exception as error:
         raise ConfigurationError(f"{group}._target_={node['_target_']} cannot be imported: {error}") from error
-    try:
-        parameters = inspect.signature(target).parameters
-    except (TypeError, ValueError):  # written in C
-        return target
+    return target
+
+
+def _check_types(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
+    """Import the target of a group and compare the types of its settings with those of its parameters' defaults.
+
+    The schema types the top-level keys; a group is open to targets of a user's own, whose parameters it cannot know.
+    """
+    parameters = find_parameters({group: node}, group) or {}
     for key, value in node.items():
         wanted = _kind(parameters[key]) if key in parameters else None
         accepts = wanted is None or (_accepts_null(parameters[key]) if value is None else _KINDS[wanted](value))
         if not accepts:
             shown = "null" if value is None else repr(value)
             raise ConfigurationError(f"{group}.{key}={shown} has the wrong type: it is {wanted}")
-    return target
+    return _import_target(group, node)
 
 
 def _accepts_null(parameter: inspect.Parameter) -> bool:

@@ -13,8 +13,8 @@ from hydra.errors import InstantiationException
 from torch import nn
 
 from normlab.config.checks import list_automatic_keys
-from normlab.config.targets import bind, call
-from normlab.data import BatchStream, DataError, Split, Splits
+from normlab.config.targets import bind, call, find_parameters
+from normlab.data import BatchStream, DataError, Split, Splits, Task
 from normlab.errors import ConfigurationError
 from normlab.measurements import Metric, State
 from normlab.models import initialize, reparametrize
@@ -142,12 +142,9 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
 
 def build_network(settings: Mapping[str, Any], splits: Splits) -> nn.Module:
     """Build the network for some data with its starting weights. Raises ConfigurationError and ValueError."""
-    network: nn.Module = call(
-        settings,
-        "model",
-        **splits.task.describe(*splits.train),
-        normalizer=bind_features(bind(settings, "normalizer")),
-    )
+    described = splits.task.describe(*splits.train)
+    _check_kind(settings, splits.task, described)
+    network: nn.Module = call(settings, "model", **described, normalizer=bind_features(bind(settings, "normalizer")))
     few = Split(*(part[:2].cpu() for part in splits.train))
     classes = splits.task.count_classes(*splits.train)
     dry_run(network, splits.task.prepare(few.inputs), (*few.targets.shape, classes))
@@ -162,6 +159,21 @@ def build_network(settings: Mapping[str, Any], splits: Splits) -> nn.Module:
     if settings["accelerator"]["processes"] > 1 and settings["sync_statistics"]:
         synchronize(network)
     return network
+
+
+def _check_kind(settings: Mapping[str, Any], task: Task, described: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError if the model is not built from what the task tells it, but for data of another kind."""
+    parameters = find_parameters(settings, "model")
+    if parameters is None or any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        return
+    if not described.keys() <= parameters.keys():
+        given = {*settings["model"], "normalizer"}
+        needed = [name for name, each in parameters.items() if each.default is each.empty and name not in given]
+        raise ConfigurationError(
+            f"the model {settings['model']['_target_']} takes {' and '.join(needed) or 'other arguments'}, but"
+            f" {type(task).__name__} data give {' and '.join(described)}: choose a model for such data (model=NAME),"
+            " or other data (data=NAME)"
+        )
 
 
 @functools.cache
