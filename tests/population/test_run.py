@@ -19,7 +19,7 @@ from normlab.runs.record import Record
 from normlab.runs.run import Run
 from normlab.training.run import train
 
-from ..choices import pairs_of_images
+from ..choices import pairs_of_model_and_normalizer, tiny
 from ..integration.conftest import curves_of
 from ..small_digits import SMALL
 
@@ -77,14 +77,13 @@ def slack(name: str) -> float:
     return 1e-3 if "/input_p" in name else 1e-5
 
 
-@pytest.mark.parametrize(("model", "normalizer"), pairs_of_images())
+@pytest.mark.parametrize(("model", "normalizer"), pairs_of_model_and_normalizer())
 def test_curves_and_final_metrics_are_those_of_lone_runs(tmp_path: Path, model: str, normalizer: str) -> None:
     # Kinks of ReLUs blow rounding up, over 50 updates of 19 normalized layers to tenths: a lone run in float32 is as
     # far from the same one in float64. There tests/training/test_population.py compares networks with ReLUs.
-    calm = ["optimizer.lr=0.003"] if model != "mlp" else []
-    calm += ["model.activation=tanh"] if model in ("convnet", "deep_cnn") else []
-    calm += {"deep_cnn": ["model.depth=4"], "lstm": ["model.hidden=10"]}.get(model, [])
-    overrides = (f"model={model}", f"normalizer={normalizer}", *calm)
+    calm = ["model.activation=tanh", "optimizer.lr=0.003"] if model not in ("mlp", "lstm") else []
+    calm += ["model.depth=4"] if model == "deep_cnn" else []
+    overrides = (*tiny(model), f"normalizer={normalizer}", *calm)
     ours, theirs = planned(tmp_path / "together", *overrides), planned(tmp_path / "alone", *overrides)
     train_together(ours)
     alone(theirs)

@@ -15,7 +15,7 @@ from normlab.training.build import build
 from normlab.training.checkpoints import capture_state, restore
 from normlab.training.module import TrainingModule
 
-from ..choices import choices_of, pairs_of_images
+from ..choices import choices_of, pairs_of_model_and_normalizer, tiny
 from ..small_digits import SMALL
 
 
@@ -31,7 +31,11 @@ def members(*overrides: str, seeds: Sequence[int] = (0, 1, 2), **changes: Any) -
 
 
 def in_float64(preprocess: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    return lambda images: preprocess(images).double()
+    def convert(inputs: Tensor) -> Tensor:
+        outputs = preprocess(inputs)
+        return outputs.double() if outputs.is_floating_point() else outputs  # tokens stay integers
+
+    return convert
 
 
 def trained_alone(members: Sequence[TrainingModule], steps: range) -> Tensor:
@@ -49,17 +53,20 @@ def differences(ones: Sequence[TrainingModule], others: Sequence[TrainingModule]
     ]
 
 
-@pytest.mark.parametrize(("model", "normalizer"), pairs_of_images())
+@pytest.mark.parametrize(("model", "normalizer"), pairs_of_model_and_normalizer())
 def test_in_float64_every_network_ends_where_it_does_alone(model: str, normalizer: str) -> None:
-    # A deeper network, or a higher rate for one that normalizes at scale 1 inside a recurrence, blows rounding up.
-    calm = {"deep_cnn": ["model.depth=7"], "lstm": ["optimizer.lr=0.001"]}.get(model, [])
-    overrides = (f"model={model}", f"normalizer={normalizer}", *calm)
+    overrides = (*tiny(model), f"normalizer={normalizer}")
     alone, together = members(*overrides, seeds=(0, 1)), members(*overrides, seeds=(0, 1))
     losses = trained_alone(alone, range(50))
     assert torch.allclose(Stack(together).train(range(50)), losses, rtol=1e-9)
     assert differences(alone, together) == []
     assert [member.steps_done for member in together] == [50, 50]
     assert not torch.allclose(losses[0], losses[1], rtol=1e-3)
+
+
+def test_attention_in_a_population_warns_of_nothing(recwarn: pytest.WarningsRecorder) -> None:
+    Stack(members(*tiny("vit"), seeds=(0, 1))).train(range(2))
+    assert not [each for each in recwarn if "performance" in str(each.message)]
 
 
 @pytest.mark.parametrize("objective", choices_of("objective"))

@@ -1,6 +1,7 @@
 """Networks that differ in their seed alone, trained together: stacked weights, one vectorized step for all."""
 
 import copy
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -43,6 +44,8 @@ class Stack:
         ) -> Tensor:
             return first.objective(functional_call(first.network, (parameters, buffers), (inputs,)), targets)
 
+        # vmap calls attention's kernel once for each member, which takes no longer than matrix products for all.
+        warnings.filterwarnings("ignore", "There is a performance drop because we have not yet implemented")
         self._losses = vmap(loss_of_one)
         self._step: Callable[[Tensor], Tensor] = self.step
         if first.batches.split.inputs.is_cuda:
