@@ -28,7 +28,7 @@ DIGITS = "data=digits"
         (["name=../up"], "name=../up is no name of a folder: choose letters, digits, dots and hyphens"),
         (["name=mine", "experiment=demo"], "name=mine is for runs without an experiment: those of demo have a folder"),
         (["+lr=0.1"], "nothing reads the key lr: choose one of seed, steps"),
-        (["model=null"], "the config group model needs a choice: convnet, deep_cnn, mlp"),
+        (["model=null"], "the config group model needs a choice: convnet, deep_cnn"),
         (["normalizer="], "the config group normalizer needs a choice: batch"),
         (["experiment=null"], "the config group experiment needs a choice: convnet"),
         (["experiment=mlp", "optimizer.lr=choice(nan,0.1)"], "optimizer.lr=nan is no finite number"),
