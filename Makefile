@@ -27,6 +27,8 @@ bench: .venv/installed .venv/peers/installed
 	$(RUN)/python benchmarks/cost_curves.py
 	$(RUN)/python benchmarks/judge.py
 	$(RUN)/python benchmarks/looks.py
+	$(RUN)/python benchmarks/plain_resnet.py
+	$(RUN)/python benchmarks/plain_transformer.py
 	$(RUN)/python benchmarks/reproduce.py
 	$(RUN)/python benchmarks/population.py
 	$(RUN)/python benchmarks/report.py
