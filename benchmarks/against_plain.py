@@ -23,7 +23,7 @@ def compare(description: str | None, plain: Mapping[str, Callable[[], nn.Module]
     """Print for each list of overrides the updates per second of both sides, and the largest difference of losses."""
     rounds = rounds_asked_for(description, 5)
     print_machine("torch")
-    print(f"{'':<68}   normlab      plain  normlab ÷ plain, median of {rounds}  losses differ by")
+    print(f"{'':<78}   normlab      plain  normlab ÷ plain, median of {rounds}  losses differ by")
     for overrides, make_network in plain.items():
         module = build(compose("data=digits", "optimizer.lr=0.01", *overrides.split()).settings).module.train()
         network = make_network()
@@ -34,7 +34,7 @@ def compare(description: str | None, plain: Mapping[str, Callable[[], nn.Module]
         apart = float((ours() - theirs()).abs().max())
         found = in_turn({"normlab": partial(time_updates, ours), "plain": partial(time_updates, theirs)}, rounds)
         speeds = "  ".join(f"{max(values):>7.1f}/s" for values in found.values())
-        print(f"{overrides:<68} {speeds}  {ratio(found['normlab'], found['plain'])}  {apart:.0e}", flush=True)
+        print(f"{overrides:<78} {speeds}  {ratio(found['normlab'], found['plain'])}  {apart:.0e}", flush=True)
 
 
 @torch.no_grad()
