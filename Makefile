@@ -27,6 +27,7 @@ bench: .venv/installed .venv/peers/installed
 	$(RUN)/python benchmarks/cost_curves.py
 	$(RUN)/python benchmarks/judge.py
 	$(RUN)/python benchmarks/looks.py
+	$(RUN)/python benchmarks/plain_lstm.py
 	$(RUN)/python benchmarks/plain_resnet.py
 	$(RUN)/python benchmarks/plain_transformer.py
 	$(RUN)/python benchmarks/reproduce.py

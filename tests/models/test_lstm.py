@@ -1,4 +1,4 @@
-"""The LSTM against that of torch and one written from the paper: readings of images, statistics per step."""
+"""The LSTM against that of torch, its readings of images, and its statistics per step."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from plain_lstm import PlainLSTM
-from plain_lstm import train as train_plainly
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -54,33 +52,6 @@ def test_without_normalizers_logits_and_gradients_are_those_of_torch() -> None:
     assert gradient is not None
     assert ours.from_state.weight.grad is not None
     torch.testing.assert_close(ours.from_state.weight.grad.reshape(4, 4, -1)[order], gradient.reshape(4, 4, -1))
-
-
-@pytest.mark.parametrize("normalizer", ["none", "batch"])
-def test_fifty_updates_are_those_of_a_loop_written_from_the_paper(normalizer: str) -> None:
-    settings = compose(
-        *("data=digits", "model=lstm", "model.hidden=12", "model.image_size=7", "batch_size=16", "optimizer=momentum"),
-        *(f"normalizer={normalizer}", *(["normalizer.initial_scale=0.1"] if normalizer == "batch" else [])),
-    ).settings
-    module = build(settings).module
-    module.network.double()
-    plain = PlainLSTM(7, 12, 10, 7 if normalizer == "batch" else 0).double()
-    own = dict(module.network.named_parameters())
-    renamed = {"w_x": "from_input.weight", "w_h": "from_state.weight", "b": "bias"}
-    with torch.no_grad():
-        for name, parameter in plain.named_parameters():
-            if name in renamed or name.startswith("output"):
-                parameter.copy_(own[renamed.get(name, name)])
-
-    def batches(step: int) -> tuple[Tensor, Tensor]:
-        images, labels = module.batches.batch(step)
-        return functional.adaptive_avg_pool2d(images.double(), 7)[:, 0], labels
-
-    expected = train_plainly(plain, module.make_optimizer, batches, 50)
-    preprocess = module.batches.preprocess
-    module.batches.preprocess = lambda images: preprocess(images).double()
-    losses = [module.step(step) for step in range(50)]
-    torch.testing.assert_close(torch.stack(losses), torch.stack(expected), rtol=1e-9, atol=0)
 
 
 def test_pixels_are_read_in_the_order_of_a_permutation() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from against_plain import copy_parameters
+from plain_lstm import PlainLSTM
 from plain_resnet import PlainResNet, train
 from plain_transformer import PlainTransformer
 from torch import nn
@@ -52,6 +53,12 @@ def test_the_residual_network_changes_as_the_one_written_from_the_papers(
     plain = PlainResNet(1, 10, n, 4, residual, normalized=normalizer == "batch")
     settings = (f"normalizer={normalizer}", f"model.residual={residual}", f"model.depth={6 * n + 2}")
     assert_losses_agree(plain, *tiny("resnet"), *settings)
+
+
+@pytest.mark.parametrize("normalizer", ["normalizer=none", "normalizer=batch normalizer.initial_scale=0.1"])
+def test_the_lstm_changes_as_the_one_written_from_the_paper(normalizer: str) -> None:
+    settings = ("model.reads=pixels", "model.image_size=4", *normalizer.split())
+    assert_losses_agree(PlainLSTM(4, 10, "batch" in normalizer), *tiny("lstm"), *settings)
 
 
 @pytest.mark.parametrize("placement", ["pre", "post", "peri", "none"])
