@@ -36,13 +36,13 @@ def measure_normalizers(network: nn.Module, inputs: Tensor) -> dict[str, float]:
 
     Args:
         network: measured at each place of a normalizer (see `list_places`), including `torch.nn.Identity`.
-        inputs: (N, …), preprocessed.
+        inputs: (N, …), preprocessed; as many are passed as make whole parts of each `statistics_batch`.
 
     Returns:
         For each block, with prefix `normalizer/<block>/`: `input_p15`, `input_p50` and `input_p85`, percentiles over
-        all features (Ioffe and Szegedy, 2015, figure 1). With running averages also `mean_offset`, the root mean
-        square over features of (running mean − mean) / √(variance + eps), and `variance_ratio`, the geometric mean
-        over features of (running variance + eps) / (variance + eps): 0 and 1 once the averages have settled.
+        all features (Ioffe and Szegedy, 2015, figure 1). With a running mean also `mean_offset`, the root mean square
+        over features of (running mean − mean) / √(variance + eps), and with a running variance `variance_ratio`, the
+        geometric mean over features of (running variance + eps) / (variance + eps): 0 and 1 once they have settled.
     """
     values: dict[str, float] = {}
     with copy_for_training(network) as clone:
@@ -52,8 +52,15 @@ def measure_normalizers(network: nn.Module, inputs: Tensor) -> dict[str, float]:
                     _measure_inputs(f"normalizer/{name}", normalizer, *inputs)
                 )
             )
-        clone(inputs)
+        clone(inputs[: _find_whole_parts(clone, len(inputs))])
     return values
+
+
+def _find_whole_parts(network: nn.Module, examples: int) -> int:
+    """Return how many of some examples every normalizer can cut into parts of its `statistics_batch`."""
+    sizes = [getattr(module, "statistics_batch", None) for module in network.modules()]
+    part = math.lcm(*(size for size in sizes if isinstance(size, int)))
+    return examples // part * part or examples
 
 
 @contextmanager
@@ -71,14 +78,14 @@ def copy_for_training(network: nn.Module) -> Iterator[nn.Module]:
 def _measure_inputs(name: str, normalizer: nn.Module, inputs: Tensor) -> dict[str, float]:
     quantiles = torch.quantile(_sample_evenly(inputs), torch.tensor([0.15, 0.5, 0.85], device=inputs.device))
     values = {f"{name}/input_p{percent}": float(value) for percent, value in zip((15, 50, 85), quantiles, strict=True)}
-    running_mean, running_var = (getattr(normalizer, key, None) for key in ("running_mean", "running_var"))
-    if isinstance(running_mean, Tensor) and isinstance(running_var, Tensor):
-        variance, mean = torch.var_mean(inputs, dim=[0, *range(2, inputs.ndim)], correction=0)
-        eps = float(getattr(normalizer, "eps", 1e-5))
-        # The hook runs before the forward pass, which updates the averages of the copy.
+    variance, mean = torch.var_mean(inputs, dim=[0, *range(2, inputs.ndim)], correction=0)
+    eps = float(getattr(normalizer, "eps", 1e-5))
+    # The hook runs before the forward pass, which updates the averages of the copy.
+    if isinstance(running_mean := getattr(normalizer, "running_mean", None), Tensor):
         offset = (running_mean - mean) / (variance + eps).sqrt()
-        ratio = (running_var + eps) / (variance + eps)
         values[f"{name}/mean_offset"] = float(offset.square().mean().sqrt())
+    if isinstance(running_var := getattr(normalizer, "running_var", None), Tensor):
+        ratio = (running_var + eps) / (variance + eps)
         values[f"{name}/variance_ratio"] = float(ratio.log().mean().exp())
     return values
 

@@ -8,13 +8,29 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from normlab.normalizers.batch_norm import BatchNorm
+from normlab.normalizers.batch_renorm import BatchRenorm
+from normlab.normalizers.batch_statistics import BatchStatisticsNormalizer
+from normlab.normalizers.evonorm_b0 import EvoNormB0
 from normlab.normalizers.formula import BatchNormByFormula
+from normlab.normalizers.ghost_batch import GhostBatchNorm
+from normlab.normalizers.lp_batch import LpBatchNorm
+from normlab.normalizers.mean_only_batch import MeanOnlyBatchNorm
+from normlab.normalizers.noisy_batch import NoisyBatchNorm
+from normlab.normalizers.switchable import SwitchableNorm
 from normlab.normalizers.synchronized import get_statistics_batch, synchronize
 
 __all__ = [
     "BatchNorm",
     "BatchNormByFormula",
+    "BatchRenorm",
+    "BatchStatisticsNormalizer",
+    "EvoNormB0",
+    "GhostBatchNorm",
+    "LpBatchNorm",
+    "MeanOnlyBatchNorm",
+    "NoisyBatchNorm",
     "Normalizer",
+    "SwitchableNorm",
     "bind_features",
     "get_statistics_batch",
     "synchronize",
@@ -39,10 +55,13 @@ class Normalizer(Protocol):
     Optional attributes:
         includes_activation: True if the normalizer applies a nonlinearity of its own, which replaces the network's.
         linear_bias: False if the normalizer cancels a bias of the linear map before it, which then has none.
-        running_mean, running_var: tensors (C,) of running averages, whose lag is measured with `eps` added to the
-            variance (default: 1e-5).
+        running_mean, running_var: tensors (C,) of running averages, of which either may be missing; their lag is
+            measured with `eps` added to the variance (default: 1e-5). An average of another scale has another name.
+        statistics_batch: number of examples that its statistics are taken from, if that can be less than a batch. A
+            larger batch must be a multiple of it.
         synchronized: set to True by `synchronize` if one batch is shared by several processes; the normalizer then
-            takes its statistics over all of them (see `normlab.processes.collectives`).
+            takes its statistics over all of them (see `normlab.processes.collectives`). One without this attribute
+            takes those of its process's part, and the record of a run says so.
         reset_parameters: draws initial values from torch's global generator, which is seeded for the module by run
             seed and module name. Without it initial values must be constants, or runs with one seed are not paired.
         draw_parameters: the same from a generator per parameter; takes a function from a parameter's name to it.

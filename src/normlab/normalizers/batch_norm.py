@@ -9,14 +9,14 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional
 
-from normlab.normalizers.affine import AffineNormalizer, check_eps
+from normlab.normalizers.batch_statistics import BatchStatisticsNormalizer
 from normlab.normalizers.channels_last import is_faster_as_rows, normalize_rows
 from normlab.normalizers.synchronized import normalize_over_processes
 
 AveragedVariance = Literal["unbiased", "biased", "fused"]
 
 
-class BatchNorm(AffineNormalizer):
+class BatchNorm(BatchStatisticsNormalizer):
     """Batch normalization (Ioffe and Szegedy, 2015, arXiv:1502.03167, algorithms 1 and 2).
 
     In training mode each feature is normalized with the mean and the biased variance of the batch (over N and all
@@ -44,8 +44,6 @@ class BatchNorm(AffineNormalizer):
             batch has only one value per feature.
     """
 
-    running_mean: Tensor
-    running_var: Tensor
     synchronized = False
     """Take statistics over the batches of all processes; set by `synchronize`."""
 
@@ -63,22 +61,17 @@ class BatchNorm(AffineNormalizer):
         initial_scale: float = 1.0,
         initial_shift: float = 0.0,
     ) -> None:
-        super().__init__(num_features, scale, shift, initial_scale, initial_shift)
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"momentum must be in [0, 1], got {momentum}: it is the weight of the new batch")
+        super().__init__(num_features, momentum, eps, scale, shift, initial_scale, initial_shift)
         if averaged_variance not in get_args(AveragedVariance):
             raise ValueError(
                 f"averaged_variance must be one of {', '.join(get_args(AveragedVariance))}, got {averaged_variance!r}"
             )
         if not 0 <= initial_variance < math.inf:
             raise ValueError(f"initial_variance must be a finite number and not negative, got {initial_variance}")
-        self.momentum = momentum
-        self.eps = check_eps(eps)
         self.averaged_variance = averaged_variance
         self.random_start = random_start
         self.linear_bias = linear_bias
-        self.register_buffer("running_mean", torch.zeros(num_features))
-        self.register_buffer("running_var", torch.full((num_features,), float(initial_variance)))
+        self.register_averages(running_mean=0.0, running_var=initial_variance)
 
     @torch.no_grad()
     def draw_parameters(self, generator_for: Callable[[str], torch.Generator]) -> None:
@@ -93,10 +86,10 @@ class BatchNorm(AffineNormalizer):
             parameter.copy_(torch.randn(parameter.shape, generator=generator_for(name)))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Normalize inputs (N, C), (N, C, L) or (N, C, H, W); the output has their shape."""
+        """Normalize inputs (N, C), (N, C, L) or (N, C, H, W); the kernels compute half precision in float32."""
         self.check_shape(inputs)
-        self._check_count(inputs)
         if self.training:
+            self.check_count(inputs)
             return self.normalize_with_batch_statistics(inputs)
         return self.normalize_with_population_statistics(inputs)
 
@@ -133,8 +126,8 @@ class BatchNorm(AffineNormalizer):
     def _move_averages(self, inputs: Tensor, mu: Tensor, sigma_squared: Tensor, m: Tensor | int) -> None:
         """Update the running averages with the mean (C,) and biased variance (C,) of m values per feature."""
         averaged = sigma_squared if self._averages_biased_variance(inputs) else sigma_squared * m / (m - 1)
-        self.running_mean.copy_((1 - self.momentum) * self.running_mean + self.momentum * mu)
-        self.running_var.copy_((1 - self.momentum) * self.running_var + self.momentum * averaged)
+        self.move_average(self.running_mean, mu)
+        self.move_average(self.running_var, averaged)
 
     def _call_fused_kernel(self, inputs: Tensor, running_var: Tensor) -> Tensor:
         return functional.batch_norm(
@@ -144,19 +137,12 @@ class BatchNorm(AffineNormalizer):
     def _averages_biased_variance(self, inputs: Tensor) -> bool:
         return self.averaged_variance == "biased" or (self.averaged_variance == "fused" and inputs.ndim != 4)
 
-    def _check_count(self, inputs: Tensor) -> None:
-        shape = tuple(inputs.shape)
-        if self.training and inputs.numel() <= self.num_features and not self._spans_processes():
-            raise ValueError(
-                f"in training a batch of shape {shape} has at most one value per feature, so its variance cannot"
-                " be computed: use a batch of at least two, or eval() to normalize with the population statistics"
-            )
+    def check_count(self, inputs: Tensor) -> None:
+        if not self._spans_processes():
+            super().check_count(inputs)
 
     def _spans_processes(self) -> bool:
         return self.synchronized and dist.get_world_size() > 1
 
     def extra_repr(self) -> str:
-        return (
-            f"{super().extra_repr()}, momentum={self.momentum}, eps={self.eps}, "
-            f"averaged_variance={self.averaged_variance!r}"
-        )
+        return f"{super().extra_repr()}, averaged_variance={self.averaged_variance!r}"

@@ -20,15 +20,33 @@ def synchronize(network: nn.Module) -> None:
 def get_statistics_batch(network: nn.Module, batch_size: int, processes: int) -> dict[str, int]:
     """Return, by block, the number of examples that a normalizer's statistics are taken from in training.
 
-    Only normalizers with a `running_mean` are listed; one outside a block has its own name.
+    A normalizer without an attribute `synchronized` takes those of its process's shard, and one with an attribute
+    `statistics_batch` those of a part of it. Only normalizers with one of `running_mean`, `running_var` and
+    `statistics_batch` are listed; one outside a block has its own name.
+
+    Raises:
+        ValueError: a shard cannot be cut into parts of `statistics_batch`.
     """
-    return {
-        name.removesuffix(".normalizer"): batch_size
-        if getattr(module, "synchronized", False)
-        else batch_size // processes
-        for name, module in network.named_modules()
-        if getattr(module, "running_mean", None) is not None
-    }
+    sizes = {}
+    for name, module in network.named_modules():
+        if all(getattr(module, key, None) is None for key in ("running_mean", "running_var", "statistics_batch")):
+            continue
+        examples = batch_size if getattr(module, "synchronized", False) else batch_size // processes
+        part = getattr(module, "statistics_batch", examples)
+        sizes[name.removesuffix(".normalizer")] = examples // count_parts(examples, part)
+    return sizes
+
+
+def count_parts(examples: int, size: int) -> int:
+    """Return the number of parts of `size` examples, 1 if there are fewer. Raises ValueError if there is a rest."""
+    if examples <= size:
+        return 1
+    if examples % size:
+        raise ValueError(
+            f"a batch of {examples} examples cannot be cut into virtual batches of {size}: choose a batch size that is"
+            " a multiple of normalizer.size, or a size that divides it"
+        )
+    return examples // size
 
 
 def normalize_over_processes(

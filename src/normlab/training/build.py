@@ -19,7 +19,7 @@ from normlab.errors import ConfigurationError
 from normlab.measurements import Metric, State
 from normlab.models import initialize, reparametrize
 from normlab.models.dry_run import dry_run, has_lazy_tensors
-from normlab.normalizers import bind_features, synchronize
+from normlab.normalizers import bind_features, get_statistics_batch, synchronize
 from normlab.processes.memory import keep_freed_memory
 from normlab.training.automatic import AutomaticModule
 from normlab.training.callbacks import (
@@ -113,6 +113,7 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
             accelerator["precision"],
             accelerator["cuda_graph"],
         )
+        get_statistics_batch(module.network, size, accelerator["processes"])  # for its check of the batch size
         observations, evaluations = build_observations(settings, splits), build_evaluations(settings, splits)
         callbacks = build_callbacks(settings)
         if isinstance(module, AutomaticModule):

@@ -170,11 +170,13 @@ def _warn_of_partial_statistics(run: Run, network: nn.Module, record: Record) ->
     """Name the first normalizer that should see whole batches and cannot."""
     normalizers = dict(list_normalizers(network))
     for block, examples in record.statistics_batch.items():
-        if run.settings["sync_statistics"] and examples < run.settings["batch_size"]:
+        normalizer = normalizers.get(block) or network.get_submodule(block)
+        wanted = min(run.settings["batch_size"], getattr(normalizer, "statistics_batch", run.settings["batch_size"]))
+        if run.settings["sync_statistics"] and examples < wanted:
             log.warning(
                 "%s takes its statistics from its process's part, %d examples of a batch: to see all of them it needs"
                 " an attribute `synchronized`, and to sum over processes if that is set",
-                type(normalizers.get(block) or network.get_submodule(block)).__name__,
+                type(normalizer).__name__,
                 examples,
             )
             return
