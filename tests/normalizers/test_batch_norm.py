@@ -85,7 +85,7 @@ def trained(layer: nn.Module, batches: Sequence[Tensor], learning_rate: float = 
             for parameter, gradient in zip(parameters.values(), gradients[1:], strict=True):
                 parameter.sub_(learning_rate * gradient)
         for name, value in layer.state_dict().items():
-            if name != "num_batches_tracked":
+            if name not in ("num_batches_tracked", "updates", "noise_seed"):
                 seen.append((f"{name} after step {step}", value.clone()))
     layer.eval()
     seen += [("outputs in inference", layer(batch).detach()) for batch in batches]
