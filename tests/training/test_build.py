@@ -49,7 +49,7 @@ def test_images_scored_one_by_one_score_as_in_one_batch(normalizer: str) -> None
     )
     assert alone["accuracy"] == together["accuracy"]
     assert alone["loss"] == pytest.approx(together["loss"], rel=1e-5)
-    assert alone["accuracy"] > 0.5
+    assert alone["accuracy"] > 0.3  # of ten classes
 
 
 def test_a_cuda_graph_without_a_gpu_is_refused() -> None:
