@@ -19,6 +19,8 @@ class BatchRenorm(BatchStatisticsNormalizer):
     The paper averages σ_B; here the unbiased variance is averaged, and σ is √(running variance + eps), so that without
     correction the layer is `torch.nn.BatchNorm1d` and `BatchNorm2d`, running averages included.
 
+    Updates are counted as passes in training mode, in the buffer `updates`.
+
     Args:
         num_features: number of channels C.
         momentum: weight of the batch in the running averages.

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from normlab.normalizers.affine import broadcast
-from normlab.normalizers.batch_statistics import BatchStatisticsNormalizer, compute_moments
+from normlab.normalizers.batch_statistics import BatchStatisticsNormalizer
 
 
 class MeanOnlyBatchNorm(BatchStatisticsNormalizer):
@@ -29,7 +29,7 @@ class MeanOnlyBatchNorm(BatchStatisticsNormalizer):
         self.register_averages(running_mean=0.0)
 
     def normalize_with_batch_statistics(self, inputs: Tensor) -> Tensor:
-        mean, _ = compute_moments(inputs)
+        mean = inputs.mean(dim=(0, *range(2, inputs.ndim)))
         self.move_average(self.running_mean, mean)
         return self.scale_and_shift(inputs - broadcast(mean, inputs))
 

@@ -20,8 +20,9 @@ class NoisyBatchNorm(BatchNorm):
     m ~ U(μ − mean_spread, μ + mean_spread) and s ~ N(σ, scale_spread²). Inference has no noise.
 
     The noise is a pure function of the buffers `noise_seed`, drawn from the run's seed and the name of the layer, and
-    `updates`: it is the same in a resumed run, and for all variants with one seed that have the layer. A layer that no
-    seed was drawn for has seed 0. Of a batch shared by several processes each example has noise of its own.
+    `updates`, a count of passes in training mode: it is the same in a resumed run, and for all variants with one seed
+    that have the layer. A layer that no seed was drawn for has seed 0. Of a batch shared by several processes each
+    example has noise of its own.
 
     Args:
         num_features: number of channels C.
