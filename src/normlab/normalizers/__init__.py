@@ -10,12 +10,17 @@ from torch import Tensor, nn
 from normlab.normalizers.batch_norm import BatchNorm
 from normlab.normalizers.batch_renorm import BatchRenorm
 from normlab.normalizers.batch_statistics import BatchStatisticsNormalizer
+from normlab.normalizers.evonorm import EvoNormS0
 from normlab.normalizers.evonorm_b0 import EvoNormB0
+from normlab.normalizers.filter_response import FilterResponseNorm
 from normlab.normalizers.formula import BatchNormByFormula
 from normlab.normalizers.ghost_batch import GhostBatchNorm
 from normlab.normalizers.lp_batch import LpBatchNorm
 from normlab.normalizers.mean_only_batch import MeanOnlyBatchNorm
 from normlab.normalizers.noisy_batch import NoisyBatchNorm
+from normlab.normalizers.per_example import GroupNorm, InstanceNorm, LayerNorm
+from normlab.normalizers.pointwise import DynamicErf, DynamicTanh
+from normlab.normalizers.rms_norm import RMSNorm
 from normlab.normalizers.switchable import SwitchableNorm
 from normlab.normalizers.synchronized import get_statistics_batch, synchronize
 
@@ -24,12 +29,20 @@ __all__ = [
     "BatchNormByFormula",
     "BatchRenorm",
     "BatchStatisticsNormalizer",
+    "DynamicErf",
+    "DynamicTanh",
     "EvoNormB0",
+    "EvoNormS0",
+    "FilterResponseNorm",
     "GhostBatchNorm",
+    "GroupNorm",
+    "InstanceNorm",
+    "LayerNorm",
     "LpBatchNorm",
     "MeanOnlyBatchNorm",
     "NoisyBatchNorm",
     "Normalizer",
+    "RMSNorm",
     "SwitchableNorm",
     "bind_features",
     "get_statistics_batch",

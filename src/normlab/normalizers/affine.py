@@ -65,6 +65,11 @@ def broadcast(values: Tensor, inputs: Tensor) -> Tensor:
     return values.view(-1, *[1] * (inputs.ndim - 2))
 
 
+def widen(inputs: Tensor) -> Tensor:
+    """Convert half precision to float32; return inputs of other types as they are."""
+    return inputs.to(torch.promote_types(inputs.dtype, torch.float32))
+
+
 def check_eps(eps: float) -> float:
     """Return eps. Raises ValueError unless it is a finite number and not negative."""
     if not 0 <= eps < float("inf"):
