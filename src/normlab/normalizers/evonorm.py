@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.normalizers.affine import AffineNormalizer, check_eps, widen
-from normlab.normalizers.groups import check_groups, resolve_groups
+from normlab.normalizers.groups import check_groups, resolve_groups, restore_shape
 
 
 class EvoNormS0(AffineNormalizer):
@@ -57,7 +57,7 @@ class EvoNormS0(AffineNormalizer):
         outputs = x * torch.sigmoid(self.v[:, None] * x) * factor[..., None]
         if self.bias is not None:
             outputs = outputs + self.bias[:, None]
-        return outputs.reshape(inputs.shape).to(inputs.dtype)
+        return restore_shape(outputs, inputs).to(inputs.dtype)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, groups={self.groups}, eps={self.eps}"

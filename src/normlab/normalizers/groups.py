@@ -1,5 +1,6 @@
 """Statistics of one example over groups of its channels: how many groups there are, and PyTorch's kernel for them."""
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -54,10 +55,22 @@ def normalize_groups(inputs: Tensor, groups: int, weight: Tensor | None, bias: T
     is slower for more than one group, and has no rule for vmap (PyTorch 2.13).
     """
     positions = inputs.reshape(*inputs.shape[:2], -1)
-    outputs = functional.group_norm(positions, groups, weight, bias, eps).reshape(inputs.shape)
-    if is_channels_last(inputs):
-        outputs = outputs.movedim(1, -1).contiguous().movedim(-1, 1)
-    return outputs
+    outputs = functional.group_norm(positions, groups, fill_weight(weight, bias), bias, eps)
+    return restore_shape(outputs, inputs)
+
+
+def fill_weight(weight: Tensor | None, bias: Tensor | None) -> Tensor | None:
+    """Return ones in place of a weight that is left out beside a bias.
+
+    For a bias alone `group_norm` has no gradient, and `layer_norm` none in half precision (PyTorch 2.13).
+    """
+    return torch.ones_like(bias) if weight is None and bias is not None else weight
+
+
+def restore_shape(outputs: Tensor, inputs: Tensor) -> Tensor:
+    """Return outputs (N, C, positions) in the shape and memory format of inputs (N, C, …)."""
+    outputs = outputs.reshape(inputs.shape)
+    return outputs.movedim(1, -1).contiguous().movedim(-1, 1) if is_channels_last(inputs) else outputs
 
 
 def is_channels_last(inputs: Tensor) -> bool:

@@ -3,8 +3,15 @@
 from torch import Tensor
 from torch.nn import functional
 
-from normlab.normalizers.affine import AffineNormalizer, check_eps, widen
-from normlab.normalizers.groups import check_groups, check_values, is_channels_last, normalize_groups, resolve_groups
+from normlab.normalizers.affine import AffineNormalizer, check_eps
+from normlab.normalizers.groups import (
+    check_groups,
+    check_values,
+    fill_weight,
+    is_channels_last,
+    normalize_groups,
+    resolve_groups,
+)
 
 
 class GroupNorm(AffineNormalizer):
@@ -140,9 +147,9 @@ class LayerNorm(AffineNormalizer):
 
     def _normalize_last_axis(self, inputs: Tensor, positions: int) -> Tensor:
         """Normalize (…, positions · C), in which channels change fastest."""
-        values = widen(inputs)  # of half precision the kernel has no gradient for a shift without scale
-        weight, bias = (None if part is None else part.repeat(positions) for part in (self.weight, self.bias))
-        return functional.layer_norm(values, values.shape[-1:], weight, bias, self.eps).to(inputs.dtype)
+        parts = (fill_weight(self.weight, self.bias), self.bias)
+        weight, bias = (None if part is None else part.repeat(positions) for part in parts)
+        return functional.layer_norm(inputs, inputs.shape[-1:], weight, bias, self.eps)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, per_position={self.per_position}, eps={self.eps}"

@@ -16,8 +16,8 @@ class RMSNorm(AffineNormalizer):
         num_features: number of channels C.
         per_position: divide each position by the RMS of its channels, not each example by that of channels and
             positions.
-        eps: added to the mean square before the root. LLaMA, Keras, Flax and timm have 1e-6, torch the distance from 1 to
-            the next float32, 1.2e-7. The authors' code adds 1e-8 after the root.
+        eps: added to the mean square before the root. LLaMA, Keras, Flax and timm have 1e-6, torch the epsilon of
+            float32, 1.2e-7. The authors' code adds 1e-8 after the root.
         scale, shift: multiply by a learned factor and add a learned term for each channel; the paper has no shift.
         initial_scale, initial_shift: initial values of scale and shift, see `AffineNormalizer`.
 
