@@ -16,7 +16,7 @@ DIGITS = "data=digits"
         (["sedd=1"], "Key 'sedd' not in 'Config'"),
         (["normalizer.momentun=0.1", "normalizer=batch"], "Key 'momentun' is not in struct"),
         (["steps=many"], "Value 'many' of type 'str' could not be converted to Integer"),
-        (["normalizer=layer"], "Could not find 'normalizer/layer'"),
+        (["normalizer=layers"], "Could not find 'normalizer/layers'"),
         (["steps=0"], "steps=0 is out of range: choose at least 1"),
         (["batch_size=0"], "batch_size=0 is out of range: choose at least 1"),
         (["optimizer.lr=-0.1"], "optimizer.lr=-0.1 is out of range: choose at least 0"),

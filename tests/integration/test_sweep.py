@@ -74,10 +74,10 @@ class Stripes:
 def users_project(tmp_path: Path) -> Path:
     (tmp_path / "mine.py").write_text(USERS_PACKAGE)
     for group, name, content in (
-        ("normalizer", "rms", "_target_: mine.RmsNorm\neps: 1.0e-6\n"),
+        ("normalizer", "my_rms", "_target_: mine.RmsNorm\neps: 1.0e-6\n"),
         ("normalizer", "breaks", "_target_: mine.Breaks\n"),
         ("normalizer", "narrows", "_target_: mine.Narrows\n"),
-        ("normalizer", "group", "_target_: torch.nn.GroupNorm\nnum_groups: 2\n"),
+        ("normalizer", "my_group", "_target_: torch.nn.GroupNorm\nnum_groups: 2\n"),
         ("model", "linear", "_target_: mine.Linear\ngain: 1.0\n"),
         ("data", "stripes", "_target_: mine.Stripes\nexamples: 200\n"),
     ):
@@ -97,9 +97,9 @@ def sweep(normlab: Command, users_project: Path) -> Sweep:
 def test_a_users_own_normalizer_and_one_of_torch_run_in_a_sweep_beside_ours(
     sweep: Sweep, runs: Callable[[str], list[Path]]
 ) -> None:
-    finished = sweep("group,tf_layers,rms")
+    finished = sweep("my_group,tf_layers,my_rms")
     assert finished.returncode == 0, finished.stderr
-    assert [record_of(run)["choices"]["normalizer"] for run in runs("demo")] == ["group", "rms", "tf_layers"]
+    assert [record_of(run)["choices"]["normalizer"] for run in runs("demo")] == ["my_group", "my_rms", "tf_layers"]
     assert {record_of(run)["status"] for run in runs("demo")} == {"finished"}
 
 
@@ -117,7 +117,7 @@ def test_a_run_of_other_code_stops_the_command_unless_it_is_forced_or_reused(
     normlab: Command, users_project: Path, runs: Callable[[str], list[Path]]
 ) -> None:
     def sweep(*overrides: str) -> subprocess.CompletedProcess[str]:
-        command = ("--config-dir=myconf", "-m", "data=digits", "normalizer=rms", "steps=3", *overrides)
+        command = ("--config-dir=myconf", "-m", "data=digits", "normalizer=my_rms", "steps=3", *overrides)
         return normlab(*command, PYTHONPATH=str(users_project), PYTHONDONTWRITEBYTECODE="1")
 
     assert sweep().returncode == 0

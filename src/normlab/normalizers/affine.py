@@ -62,7 +62,7 @@ class AffineNormalizer(nn.Module):
 
 def broadcast(values: Tensor, inputs: Tensor) -> Tensor:
     """Reshape values (C,) to broadcast along axis 1 of inputs (N, C, …)."""
-    return values.view(-1, *[1] * (inputs.ndim - 2))
+    return values if inputs.ndim == 2 else values.view(-1, *[1] * (inputs.ndim - 2))
 
 
 def widen(inputs: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ class FilterResponseNorm(AffineNormalizer):
         """Normalize inputs (N, C), (N, C, L) or (N, C, H, W) and apply the activation; the output has their shape."""
         self.check_shape(inputs)
         if self.learned_eps is None:
-            check_values(inputs, inputs[0, 0].numel(), least=2, remedy="set normalizer.learnable_eps to true")
+            check_values(inputs, inputs.shape[2:].numel(), least=2, remedy="set normalizer.learnable_eps to true")
         x = widen(inputs).reshape(*inputs.shape[:2], -1)
         eps = self.eps if self.learned_eps is None else self.eps + self.learned_eps.abs()
         factor = torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)

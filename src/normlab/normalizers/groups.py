@@ -27,10 +27,11 @@ def resolve_groups(num_features: int, channels_per_group: int, groups: int | Non
 
 def check_groups(inputs: Tensor, groups: int, least: int) -> None:
     """Raise ValueError if groups of inputs (N, C, …) have fewer than `least` values."""
-    channels, positions = inputs.shape[1], inputs[0, 0].numel()
-    fitting = [number for number in _list_divisors(channels) if channels // number * positions >= least]
-    remedy = f"set normalizer.groups to {_join(fitting)}" if fitting else "use more features"
-    check_values(inputs, channels // groups * positions, least, remedy)
+    channels, positions = inputs.shape[1], inputs.shape[2:].numel()
+    if channels // groups * positions < least:
+        fitting = [number for number in _list_divisors(channels) if channels // number * positions >= least]
+        remedy = f"set normalizer.groups to {_join(fitting)}" if fitting else "use more features"
+        check_values(inputs, channels // groups * positions, least, remedy)
 
 
 def check_values(inputs: Tensor, values: int, least: int, remedy: str) -> None:
@@ -54,9 +55,10 @@ def normalize_groups(inputs: Tensor, groups: int, weight: Tensor | None, bias: T
     1000, ends the process with a segmentation fault in the backward pass if the gradient of the inputs is not needed,
     is slower for more than one group, and has no rule for vmap (PyTorch 2.13).
     """
-    positions = inputs.reshape(*inputs.shape[:2], -1)
-    outputs = functional.group_norm(positions, groups, fill_weight(weight, bias), bias, eps)
-    return restore_shape(outputs, inputs)
+    weight = fill_weight(weight, bias)
+    if not is_channels_last(inputs):
+        return functional.group_norm(inputs, groups, weight, bias, eps)
+    return restore_shape(functional.group_norm(inputs.flatten(2), groups, weight, bias, eps), inputs)
 
 
 def fill_weight(weight: Tensor | None, bias: Tensor | None) -> Tensor | None:

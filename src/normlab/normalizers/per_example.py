@@ -91,7 +91,7 @@ class InstanceNorm(AffineNormalizer):
         """Normalize inputs (N, C, L) or (N, C, H, W); the output has their shape."""
         self.check_shape(inputs)
         remedy = "use normalizer=layer or normalizer=group, whose statistics span channels"
-        check_values(inputs, inputs[0, 0].numel(), least=3, remedy=remedy)
+        check_values(inputs, inputs.shape[2:].numel(), least=3, remedy=remedy)
         return normalize_groups(inputs, self.num_features, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
@@ -134,22 +134,21 @@ class LayerNorm(AffineNormalizer):
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalize inputs (N, C), (N, C, L) or (N, C, H, W); the output has their shape."""
         self.check_shape(inputs)
-        values = self.num_features if self.per_position else inputs[0].numel()
+        values = self.num_features if self.per_position else inputs.shape[1:].numel()
         remedy = "use normalizer=layer, which spans positions" if self.per_position else "use more features"
         check_values(inputs, values, least=3, remedy=remedy)
-        if self.per_position or inputs.ndim == 2:
-            return self._normalize_last_axis(inputs.movedim(1, -1), 1).movedim(-1, 1)
-        if is_channels_last(inputs):
+        weight, bias = fill_weight(self.weight, self.bias), self.bias
+        if inputs.ndim == 2:
+            return functional.layer_norm(inputs, (self.num_features,), weight, bias, self.eps)
+        if self.per_position:
+            channels_last = inputs.movedim(1, -1)
+            return functional.layer_norm(channels_last, (self.num_features,), weight, bias, self.eps).movedim(-1, 1)
+        if is_channels_last(inputs):  # see `normalize_groups` for why not `group_norm`; this saves its copy
             maps = inputs.movedim(1, -1)
-            rows = self._normalize_last_axis(maps.flatten(1), inputs[0, 0].numel())
+            weights, biases = (part if part is None else part.repeat(values // len(part)) for part in (weight, bias))
+            rows = functional.layer_norm(maps.flatten(1), (values,), weights, biases, self.eps)
             return rows.reshape(maps.shape).movedim(-1, 1)
-        return normalize_groups(inputs, 1, self.weight, self.bias, self.eps)
-
-    def _normalize_last_axis(self, inputs: Tensor, positions: int) -> Tensor:
-        """Normalize (…, positions · C), in which channels change fastest."""
-        parts = (fill_weight(self.weight, self.bias), self.bias)
-        weight, bias = (None if part is None else part.repeat(positions) for part in parts)
-        return functional.layer_norm(inputs, inputs.shape[-1:], weight, bias, self.eps)
+        return normalize_groups(inputs, 1, weight, bias, self.eps)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, per_position={self.per_position}, eps={self.eps}"

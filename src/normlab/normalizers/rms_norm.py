@@ -43,15 +43,15 @@ class RMSNorm(AffineNormalizer):
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalize inputs (N, C), (N, C, L) or (N, C, H, W); the output has their shape."""
         self.check_shape(inputs)
-        values = self.num_features if self.per_position else inputs[0].numel()
+        values = self.num_features if self.per_position else inputs.shape[1:].numel()
         remedy = "use normalizer=rms, which spans positions" if self.per_position else "use more features"
         check_values(inputs, values, least=2, remedy=remedy)
         x = widen(inputs)
         over = (1,) if self.per_position else tuple(range(1, x.ndim))
         factor = torch.rsqrt(x.square().mean(over, keepdim=True) + self.eps)
-        if self.weight is not None:
-            factor = factor * broadcast(self.weight, x)  # before x, which is larger unless `per_position`
-        outputs = x * factor
+        if self.per_position or self.weight is None:
+            return self.scale_and_shift(x * factor).to(inputs.dtype)
+        outputs = x * (factor * broadcast(self.weight, x))  # the product in brackets is small
         if self.bias is not None:
             outputs = outputs + broadcast(self.bias, x)
         return outputs.to(inputs.dtype)
