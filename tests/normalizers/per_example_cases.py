@@ -41,7 +41,8 @@ CASES = {
     "rms_channels": Case(RMSNorm, {"per_position": True}),
     "filter_response": Case(FilterResponseNorm, {}, takes_vectors=False),
     "filter_response with a learned eps": Case(FilterResponseNorm, {"learnable_eps": True}),
-    "evonorm_s0": Case(EvoNormS0, {}),
+    "evonorm_s0": Case(EvoNormS0, {}, takes_vectors=False),
+    "evonorm_s0 of two groups": Case(EvoNormS0, {"groups": 2}),
     "dynamic_tanh": Case(DynamicTanh, {}),
     "dynamic_erf": Case(DynamicErf, {}),
 }

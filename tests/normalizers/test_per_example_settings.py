@@ -39,7 +39,7 @@ REFUSED = [
         "evonorm_s0",
         (4, 6),
         {"groups": 6},
-        "over 1 value, too few to normalize with: set normalizer.groups to 1, 2 or 3",
+        "over 1 value, too few to normalize with: set normalizer.groups to 1 or 2",
     ),
 ]
 

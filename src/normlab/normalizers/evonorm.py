@@ -8,7 +8,7 @@ from normlab.normalizers.groups import check_groups, resolve_groups, restore_sha
 
 
 class EvoNormS0(AffineNormalizer):
-    """EvoNorm-S0 (Liu et al., 2020, arXiv:2004.02967, table 2): γ · x · σ(v · x) / √(var_group + eps) + β.
+    """EvoNorm-S0 (Liu et al., 2020, arXiv:2004.02967): γ · x · σ(v · x) / √(var_group + eps) + β.
 
     Variances are biased and over groups of channels and all positions of an example, as in `GroupNorm`. The learned
     `v` of each channel starts at 1. Matches `timm.layers.EvoNorm2dS0`.
@@ -16,14 +16,14 @@ class EvoNormS0(AffineNormalizer):
     Args:
         num_features: number of channels C.
         channels_per_group: size of a group, which fits layers of different widths.
-        groups: number of groups, in place of `channels_per_group`. The paper and timm have 32.
-        eps: added to the variance before the square root. The paper and timm have 1e-5.
+        groups: number of groups, in place of `channels_per_group`. timm has 32.
+        eps: added to the variance before the square root. timm has 1e-5.
         scale, shift: multiply by a learned factor γ and add a learned term β for each channel.
         initial_scale, initial_shift: initial values of scale and shift, see `AffineNormalizer`.
 
     Raises:
-        ValueError: the number of groups or their size does not divide C, groups of an input have one value (then
-            variances are 0), or an input has the wrong rank or channel count.
+        ValueError: the number of groups or their size does not divide C, groups of an input have one or two
+            values, whose variance is or may be next to 0, or an input has the wrong rank or channel count.
     """
 
     includes_activation = True
@@ -47,7 +47,7 @@ class EvoNormS0(AffineNormalizer):
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalize inputs (N, C), (N, C, L) or (N, C, H, W) and apply the activation; the output has their shape."""
         self.check_shape(inputs)
-        check_groups(inputs, self.groups, least=2)
+        check_groups(inputs, self.groups)
         x = widen(inputs).reshape(*inputs.shape[:2], -1).contiguous()
         grouped = x.reshape(len(x), self.groups, -1)
         variance = (grouped - grouped.mean(-1, keepdim=True)).square().mean(-1)  # torch.var is slower

@@ -11,7 +11,7 @@ INITIAL_LEARNED_EPS = 1e-4
 
 
 class FilterResponseNorm(AffineNormalizer):
-    """Filter response normalization (Singh and Krishnan, 2019, arXiv:1911.09737, equations 1 to 3) with activation.
+    """Filter response normalization (Singh and Krishnan, 2019, arXiv:1911.09737) with its activation.
 
     max(γ · x / √(mean x² + ε) + β, τ), with the mean over the positions of each channel of an example, and a learned
     `threshold` τ for each channel that starts at 0.
@@ -57,7 +57,7 @@ class FilterResponseNorm(AffineNormalizer):
         if self.weight is not None:
             factor = factor * self.weight[:, None]
         above = -self.threshold if self.bias is None else self.bias - self.threshold
-        # max(y, τ) = relu(y − τ) + τ (section 3.2), whose backward pass is several times faster than that of a maximum
+        # max(y, τ) = relu(y − τ) + τ, as the paper notes; its backward pass is faster
         outputs = functional.relu(torch.addcmul(above[:, None], x, factor)) + self.threshold[:, None]
         return outputs.reshape(inputs.shape).to(inputs.dtype)
 

@@ -25,13 +25,13 @@ def resolve_groups(num_features: int, channels_per_group: int, groups: int | Non
     return num_features // number if groups is None else groups
 
 
-def check_groups(inputs: Tensor, groups: int, least: int) -> None:
-    """Raise ValueError if groups of inputs (N, C, …) have fewer than `least` values."""
+def check_groups(inputs: Tensor, groups: int) -> None:
+    """Raise ValueError if groups of inputs (N, C, …) have one or two values."""
     channels, positions = inputs.shape[1], inputs.shape[2:].numel()
-    if channels // groups * positions < least:
-        fitting = [number for number in _list_divisors(channels) if channels // number * positions >= least]
+    if channels // groups * positions < 3:
+        fitting = [number for number in _list_divisors(channels) if channels // number * positions >= 3]
         remedy = f"set normalizer.groups to {_join(fitting)}" if fitting else "use more features"
-        check_values(inputs, channels // groups * positions, least, remedy)
+        check_values(inputs, channels // groups * positions, least=3, remedy=remedy)
 
 
 def check_values(inputs: Tensor, values: int, least: int, remedy: str) -> None:

@@ -50,7 +50,7 @@ class GroupNorm(AffineNormalizer):
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalize inputs (N, C), (N, C, L) or (N, C, H, W); the output has their shape."""
         self.check_shape(inputs)
-        check_groups(inputs, self.groups, least=3)
+        check_groups(inputs, self.groups)
         return normalize_groups(inputs, self.groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:

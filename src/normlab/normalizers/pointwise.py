@@ -7,7 +7,7 @@ from normlab.normalizers.affine import AffineNormalizer, widen
 
 
 class DynamicTanh(AffineNormalizer):
-    """Dynamic tanh, DyT (Zhu et al., 2025, arXiv:2503.10622, equation 1): γ · tanh(α · x) + β.
+    """Dynamic tanh, DyT (Zhu et al., 2025, arXiv:2503.10622): γ · tanh(α · x) + β.
 
     Args:
         num_features: number of channels C.
