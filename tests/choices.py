@@ -4,9 +4,6 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import pytest
-import torch
-
 from normlab.config.compose import compose, config_directory
 from normlab.config.targets import bind
 from normlab.normalizers import bind_features
@@ -46,21 +43,3 @@ def pairs_of_model_and_normalizer() -> list[tuple[str, str]]:
 def normalizer_named(name: str) -> Callable[[int], Any]:
     """Return the factory of a shipped normalizer; `normlab.normalizer` composes its config at every call."""
     return bind_features(bind(compose(f"normalizer={name}").settings, "normalizer"))
-
-
-def skip_refused(model: str, normalizer: str) -> None:
-    """Skip the test if a shipped normalizer refuses what reaches it in a shipped network, with the reason it gives."""
-    reason = _find_refusal(model, normalizer)
-    if reason is not None:
-        pytest.skip(f"{model} with {normalizer}: {reason}")
-
-
-@cache
-def _find_refusal(model: str, normalizer: str) -> str | None:
-    build = bind(compose(f"model={model}").settings, "model")
-    network = build(input_shape=(1, 28, 28), num_classes=10, normalizer=normalizer_named(normalizer))
-    try:
-        network(torch.rand(2, 1, 28, 28))
-    except ValueError as error:
-        return str(error)
-    return None

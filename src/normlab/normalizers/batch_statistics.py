@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from normlab.normalizers.affine import AffineNormalizer, broadcast, check_eps
+from normlab.normalizers.affine import AffineNormalizer, broadcast, check_eps, widen
 
 
 class BatchStatisticsNormalizer(AffineNormalizer):
@@ -50,7 +50,7 @@ class BatchStatisticsNormalizer(AffineNormalizer):
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalize inputs (N, C), (N, C, L) or (N, C, H, W); half precision is computed in float32."""
         self.check_shape(inputs)
-        x = inputs.to(torch.promote_types(inputs.dtype, torch.float32))
+        x = widen(inputs)
         if self.training:
             self.check_count(inputs)
             outputs = self.normalize_with_batch_statistics(x)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from normlab.normalizers.affine import broadcast
+from normlab.normalizers.affine import broadcast, widen
 from normlab.normalizers.batch_norm import BatchNorm
 from normlab.processes.collectives import sum_over_processes
 
@@ -17,7 +17,7 @@ class BatchNormByFormula(BatchNorm):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalize as `BatchNorm.forward`; half-precision inputs are computed in float32, as in the kernels."""
-        outputs = super().forward(inputs.to(torch.promote_types(inputs.dtype, torch.float32)))
+        outputs = super().forward(widen(inputs))
         return outputs.to(inputs.dtype)
 
     def normalize_with_batch_statistics(self, inputs: Tensor) -> Tensor:

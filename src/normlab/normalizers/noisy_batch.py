@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from normlab.normalizers.affine import broadcast
+from normlab.normalizers.affine import broadcast, widen
 from normlab.normalizers.batch_norm import BatchNorm
 from normlab.normalizers.counted_noise import draw_uniform, make_key
 
@@ -67,7 +67,7 @@ class NoisyBatchNorm(BatchNorm):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalize as `BatchNorm.forward`; half precision is computed in float32."""
-        outputs = super().forward(inputs.to(torch.promote_types(inputs.dtype, torch.float32)))
+        outputs = super().forward(widen(inputs))
         if self.training:
             scale, mean = self._draw_noise(outputs)
             outputs = outputs * scale + mean

@@ -7,6 +7,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from normlab.normalizers.affine import widen
 from normlab.processes.collectives import sum_in_place
 
 
@@ -78,7 +79,7 @@ class _Normalize(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return outputs, means (C,), biased variances (C,) and values per feature, over all processes."""
         over = (0, *range(2, inputs.ndim))
-        x = inputs.to(torch.promote_types(inputs.dtype, torch.float32))
+        x = widen(inputs)
         variances, means = torch.var_mean(x, over, correction=0)
         count = x.numel() // x.shape[1]
         # Each process fills its own row, so that one sum gathers all rows in every process.
