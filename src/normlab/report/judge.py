@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from normlab.report.claims import FIRST_LOOK, LAST_LOOK
 
@@ -83,7 +83,9 @@ def judge(
 def _estimate_interval(mean: float, deviation: float, n: int, level: float, are_binary: bool) -> tuple[float, float]:
     level *= SHARE_OF_FIRST_LOOK if n == FIRST_LOOK else SHARE_OF_LATER_LOOK
     if are_binary:
+        from scipy import stats  # takes half a second, and few experiments claim a rate
+
         exact = stats.binomtest(round(mean * n), n).proportion_ci(1 - level, method="exact")
         return float(exact.low), float(exact.high)
-    half = float(stats.t.isf(level / 2, n - 1)) * deviation / math.sqrt(n)
+    half = -float(special.stdtrit(n - 1, level / 2)) * deviation / math.sqrt(n)
     return mean - half, mean + half

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special  # scipy.stats takes half a second to import
 
 CONFIDENCE = 0.95
 MIN_INTERVAL_SIZE = 3
@@ -123,7 +123,10 @@ def judge_reproduction(values: ArrayLike, published: float) -> Reproduction:
 
 def estimate_rate(successes: int, n: int) -> Interval:
     """Return Wilson's 95 % interval of a success rate (Wilson, 1927)."""
-    return Interval(*map(float, stats.binomtest(successes, n).proportion_ci(CONFIDENCE, method="wilson")))
+    z, share = special.ndtri(0.5 + CONFIDENCE / 2), successes / n
+    scale = 2 * (n + z**2)
+    center, half = (2 * n * share + z**2) / scale, z / scale * math.sqrt(4 * n * share * (1 - share) + z**2)
+    return Interval(float(center - half) if successes else 0.0, float(center + half) if successes < n else 1.0)
 
 
 def measure_reach(steps: Sequence[float], reached: Sequence[bool]) -> Reach:
@@ -133,17 +136,21 @@ def measure_reach(steps: Sequence[float], reached: Sequence[bool]) -> Reach:
         steps: of each run, the first step observed at or beyond the threshold; its last step if it never got there.
         reached: whether it did.
     """
-    times, is_reached = np.asarray(steps, dtype=np.float64), np.asarray(reached, dtype=bool)
-    median = math.nan
-    if is_reached.any():
-        survival = stats.ecdf(stats.CensoredData(uncensored=times[is_reached], right=times[~is_reached])).sf
-        median = float(min(survival.quantiles[survival.probabilities <= 0.5 + ROUNDING], default=math.nan))
-    return Reach(len(times), int(is_reached.sum()), median)
+    survival, median = 1.0, math.nan
+    for time in sorted({step for step, is_reached in zip(steps, reached, strict=True) if is_reached}):
+        at_risk = sum(step >= time for step in steps)
+        survival *= (
+            1 - sum(step == time for step, is_reached in zip(steps, reached, strict=True) if is_reached) / at_risk
+        )
+        if survival <= 0.5 + ROUNDING:
+            median = float(time)
+            break
+    return Reach(len(steps), sum(reached), median)
 
 
 def _scale(sample: Values) -> float:
     """Return the sample standard deviation times the 97.5 % quantile of Student's t."""
-    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(sample) - 1) * sample.std(ddof=1))
+    return float(special.stdtrit(len(sample) - 1, 0.5 + CONFIDENCE / 2) * sample.std(ddof=1))
 
 
 def average_pointwise(points: Values, bounds: Bounds) -> tuple[Values, Values, Values, Values]:
@@ -158,7 +165,7 @@ def average_pointwise(points: Values, bounds: Bounds) -> tuple[Values, Values, V
     mean = np.bincount(place, values) / n
     squares = np.bincount(place, (values - mean[place]) ** 2)
     degrees = np.where(n >= MIN_INTERVAL_SIZE, n - 1, np.nan)
-    half = stats.t.ppf(0.5 + CONFIDENCE / 2, degrees) * np.sqrt(squares / degrees / n)
+    half = special.stdtrit(degrees, 0.5 + CONFIDENCE / 2) * np.sqrt(squares / degrees / n)
     return distinct, mean, np.maximum(mean - half, bounds[0]), np.minimum(mean + half, bounds[1])
 
 
