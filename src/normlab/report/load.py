@@ -2,13 +2,15 @@
 
 import csv
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -25,8 +27,8 @@ NORMALIZER_ROWS = "normalizer/"
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, if PyYAML was built with it, is ten times as fast
 Contents = tuple[RunDirectory, Record, Mapping[str, Any]]
-Row = tuple[int, str, float]
-"""Step, name of the metric, value."""
+Columns = tuple[list[int], list[str], list[float]]
+"""Steps, names of metrics, values."""
 
 
 @dataclass(frozen=True)
@@ -160,26 +162,42 @@ def get_report_settings(runs: Sequence[Run]) -> Mapping[str, Any]:
 
 def read_metrics(directory: RunDirectory, problems: list[str]) -> pd.DataFrame:
     """Return `step`, `name`, `value` of one run; rows that are cut short are dropped and reported in `problems`."""
-    return pd.DataFrame(_read_rows(directory, problems), columns=["step", "name", "value"])
+    return pd.DataFrame(dict(zip(("step", "name", "value"), _read_columns(directory, problems), strict=True)))
 
 
-def _read_rows(directory: RunDirectory, problems: list[str]) -> list[Row]:
+def _read_columns(directory: RunDirectory, problems: list[str]) -> Columns:
     try:
-        head, *lines = directory.metrics.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True) or [""]
-        if head != HEAD:
+        text = directory.metrics.read_text(encoding="utf-8", errors="replace")
+        if not text.startswith(HEAD):
             raise ValueError(f"its first line is not {HEAD.strip()}")
     except FileNotFoundError:  # nothing was observed yet
-        return []
+        return [], [], []
     except (OSError, ValueError) as error:
         problems.append(f"{directory.metrics} has no curves: {error}")
-        return []
-    rows = [row for line in lines if (row := _parse_row(line)) is not None]
-    if len(rows) < len(lines):
-        problems.append(f"{directory.metrics}: {len(lines) - len(rows)} rows cannot be read and are left out")
-    return rows
+        return [], [], []
+    body = text.removeprefix(HEAD)
+    try:
+        return _parse_plain(body)
+    except ValueError:
+        lines = body.splitlines(keepends=True)
+        rows = [row for line in lines if (row := _parse_row(line)) is not None]
+        if len(rows) < len(lines):
+            problems.append(f"{directory.metrics}: {len(lines) - len(rows)} rows cannot be read and are left out")
+        return [step for step, _, _ in rows], [name for _, name, _ in rows], [value for _, _, value in rows]
 
 
-def _parse_row(line: str) -> Row | None:
+def _parse_plain(text: str) -> Columns:
+    """Parse all rows at once, ten times as fast as one by one. Raises ValueError if one is damaged or has a quote."""
+    *cells, end = text.replace("\n", ",\n,").split(",")
+    count = text.count("\n")
+    is_plain = not end and len(cells) == 4 * count and cells[3::4] == ["\n"] * count and '"' not in text
+    steps = list(map(int, cells[::4]))
+    if not is_plain or min(steps, default=0) < 0 or max(steps, default=0) >= 2**63:
+        raise ValueError("a row is not as it is usually written")
+    return steps, cells[1::4], list(map(float, cells[2::4]))
+
+
+def _parse_row(line: str) -> tuple[int, str, float] | None:
     """Parse a line by itself, so that an unclosed quote damages no other; None if it is damaged or cut short."""
     try:
         step, name, value = next(csv.reader([line])) if '"' in line else line.split(",")
@@ -203,7 +221,7 @@ def _find_runs(places: Sequence[Path], problems: list[str]) -> Iterator[Contents
 def _read_contents(directory: RunDirectory) -> Contents:
     """Read record and config. Raises ValueError if one has content that no run writes, such as after a manual edit."""
     record = directory.read()
-    config = yaml.load(directory.config.read_text(encoding="utf-8"), _Loader)
+    config = _parse_config(directory.config.read_text(encoding="utf-8"))
     if record is None or not isinstance(config, dict):
         raise ValueError(f"{directory.config} is not a config")
     try:
@@ -217,6 +235,22 @@ def _read_contents(directory: RunDirectory) -> Contents:
     if not sound or not all(isinstance(n, int | float) for n in (record.seed, record.steps, *record.metrics.values())):
         raise ValueError(f"{directory.record} is not a record: a field has the wrong type")
     return directory, record, config
+
+
+def _parse_config(text: str) -> Any:
+    """Parse a config key by key: the runs of a sweep share most of its parts, and YAML takes longest to read."""
+    head, *parts = re.split(r"^(?=\w+:)", text, flags=re.MULTILINE)
+    if parts and not head:
+        try:
+            return {key: value for part in parts for key, value in _parse_yaml(part).items()}
+        except (AttributeError, yaml.YAMLError):
+            pass  # a part is no mapping by itself
+    return _parse_yaml(text)
+
+
+@lru_cache(maxsize=1000)
+def _parse_yaml(text: str) -> Any:
+    return yaml.load(text, _Loader)
 
 
 def _drop_duplicates(runs: Iterable[Contents], problems: list[str]) -> list[Contents]:
@@ -254,11 +288,20 @@ def _tabulate(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def _collect_curves(runs: Sequence[Run], problems: list[str]) -> pd.DataFrame:
-    rows = [
-        (run.id, run.variant, run.record.seed, *row)
-        for run in runs
-        for row in _read_rows(run.directory, problems)
-        if not row[1].startswith(NORMALIZER_ROWS)
-    ]
-    curves = pd.DataFrame(rows, columns=["run_id", "variant", "seed", "step", "name", "value"])
-    return curves.astype({"run_id": "category", "variant": "category", "name": "category"})
+    steps: list[int] = []
+    names: list[str] = []
+    values: list[float] = []
+    places: list[int] = []
+    for place, run in enumerate(runs):
+        read = _read_columns(run.directory, problems)
+        steps += read[0]
+        names += read[1]
+        values += read[2]
+        places += [place] * len(read[0])
+    about = {"run_id": [run.id for run in runs], "variant": [run.variant for run in runs]}
+    curves = pd.DataFrame({key: pd.Categorical(np.array(values, dtype=object)) for key, values in about.items()})
+    curves = curves.assign(seed=[run.record.seed for run in runs]).take(places)
+    curves = curves.assign(step=steps, name=pd.Categorical(np.array(names, dtype=object)), value=values)
+    kept = [name for name in curves["name"].cat.categories if not name.startswith(NORMALIZER_ROWS)]
+    curves = curves[curves["name"].isin(kept)].reset_index(drop=True)
+    return curves.assign(**{key: curves[key].cat.remove_unused_categories() for key in (*about, "name")})
