@@ -111,6 +111,8 @@ def create_canvas(width: float, height: float) -> Canvas:
 def save(canvas: Canvas, directory: Path, name: str) -> None:
     """Write `<name>.png` and `<name>.svg`. Raises OSError."""
     directory.mkdir(parents=True, exist_ok=True)
+    for axes in canvas.axes:
+        axes.spines[:].set_in_layout(False)  # ticks are measured with their labels already
     # `savefig` would draw twice for each file, once for the layout alone.
     FigureCanvasAgg(canvas).print_png(directory / f"{name}.png")
     canvas.set_layout_engine("none")

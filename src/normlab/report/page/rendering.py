@@ -94,6 +94,7 @@ def _build_row(run: Run, metric: str, place: Path) -> list[str | Entry]:
     record, directory = run.record, run.directory
     value = record.metrics.get(metric)
     files = (directory.record, directory.config, directory.metrics, directory.log)
+    link = quote(os.path.relpath(directory.path, place))
     return [
         run.id,
         run.variant,
@@ -102,5 +103,5 @@ def _build_row(run: Run, metric: str, place: Path) -> list[str | Entry]:
         Entry(format_number(value), value),
         Entry(format_number(record.seconds, 1), record.seconds),
         Entry("" if record.diverged_at is None else format_count(record.diverged_at), record.diverged_at),
-        Markup(" ").join(LINK.format(quote(os.path.relpath(file, place)), file.name) for file in files),
+        Markup(" ").join(LINK.format(f"{link}/{file.name}", file.name) for file in files),
     ]
