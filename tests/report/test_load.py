@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from normlab.report.analysis import analyse
-from normlab.report.load import Results, load, read_metrics
+from normlab.report.load import Results, load
+from normlab.report.observations import read_observations
 from normlab.runs.directory import RunDirectory
 from normlab.runs.ownership import own
 from tests.report.made_runs import make_ablation, make_run, write_curves
@@ -144,7 +145,7 @@ def test_what_describes_single_normalizers_stands_in_no_frame_of_curves(root: Pa
     curves = {"val/loss": {10: 1.5}, "normalizer/dense.0/mean_offset": {10: 0.5}, "train/normalizer/x": {10: 0.25}}
     path = make_run(root, curves=curves)
     assert rows_of(load(root)) == [[10, "val/loss", 1.5], [10, "train/normalizer/x", 0.25]]
-    assert set(read_metrics(RunDirectory(path), [])["name"]) == set(curves)
+    assert set(read_observations(RunDirectory(path), [])[1]) == set(curves)
 
 
 def test_values_are_read_to_the_last_bit(root: Path) -> None:

@@ -74,7 +74,7 @@ def test_two_factors_make_a_two_way_table(tmp_path: Path) -> None:
             if (lr, normalizer) != (1.0, "batch"):
                 make_run(tmp_path / "e", normalizer, accuracy=lr / 2, config={"optimizer": {"lr": lr}})
     ablation = analyse(load(tmp_path / "e"))
-    assert "| normalizer \\\\ optimizer.lr | 0.01 | 0.1 | 1 |" in write_markdown(ablation)
+    assert "| normalizer / optimizer.lr | 0.01 | 0.1 | 1 |" in write_markdown(ablation)
     assert "| batch | 0.0050 | 0.0500 | – |" in write_markdown(ablation)
     assert "normalizer / optimizer.lr & 0.01 & 0.1 & 1 " in write_latex(ablation)
 

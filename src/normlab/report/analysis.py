@@ -9,13 +9,7 @@ from normlab.report.formatting import format_statuses
 from normlab.report.headline import summarize_outcome
 from normlab.report.load import Results, Run, get_report_settings
 from normlab.report.reading import MetricReading
-from normlab.report.statistics import (
-    Reproduction,
-    compare_pairs,
-    judge_reproduction,
-    measure_reach,
-    summarize,
-)
+from normlab.report.statistics import Reproduction, compare_pairs, judge_reproduction, measure_reach, summarize
 from normlab.report.tuning import get_main_metric, tune
 from normlab.report.variants import Label, choose_baseline, format_label, sort_labels
 from normlab.report.verdicts import judge_claims
@@ -40,11 +34,7 @@ class Options:
 
 
 def analyse(results: Results, options: Options | None = None) -> Ablation:
-    """Summarize every metric of every variant, and compare it with the baseline.
-
-    Raises:
-        ValueError: the options name a baseline, a metric or a factor that the runs do not have.
-    """
+    """Summarize and compare all variants. Raises ValueError if the options name something that the runs do not have."""
     options = options or Options()
     spared = _describe_budget(results)
     results, tuning = tune(results, options.tune)

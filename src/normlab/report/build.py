@@ -22,17 +22,8 @@ def build(
 ) -> tuple[Ablation, Path]:
     """Build the report of runs below some output directories; return the analysis and the report's directory.
 
-    An existing report is replaced only after the new one is complete.
-
-    Args:
-        directories: to read.
-        options: in place of the experiment's settings.
-        keep: see `load`.
-
-    Raises:
-        FileNotFoundError: a directory does not exist.
-        ValueError: the options name a baseline, a metric or a factor that the runs do not have.
-        OSError: the report cannot be written.
+    An existing report is replaced only after the new one is complete. Raises what `load` and `analyse` do, and OSError
+    if the report cannot be written.
     """
     ablation = analyse(load(*directories, keep=keep), options)
     place = locate_report(directories)

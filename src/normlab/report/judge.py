@@ -46,15 +46,10 @@ def judge(
     bounds: tuple[float, float] = (-math.inf, math.inf),
     are_binary: bool = False,
 ) -> Judgement:
-    """Judge whether the mean of one number per seed lies in a region.
+    """Judge whether the mean of one number per seed, in the order of seeds, lies in a closed region.
 
-    Args:
-        values: in the order of their seeds; of more than 20, the first 20 count.
-        region: its ends belong to it.
-        claims: of the experiment, which share the level.
-        resolution: smallest difference between two values; the interval is at least as wide.
-        bounds: smallest and largest possible mean.
-        are_binary: whether all are 0 or 1; the interval is then that of Clopper and Pearson, 1934.
+    All `claims` of the experiment share the level. The interval is at least as wide as the resolution, the smallest
+    difference between two values; if all values are 0 or 1, it is that of Clopper and Pearson, 1934.
     """
     sample = np.sort(np.asarray(values[:LAST_LOOK], dtype=np.float64))  # sums depend on the order
     n = len(sample)

@@ -1,8 +1,7 @@
 """`table.tex`: booktabs tables to include in a paper."""
 
 import re
-
-import pandas as pd
+from collections.abc import Sequence
 
 from normlab.report.ablation import Ablation
 from normlab.report.columns import MEAN
@@ -23,6 +22,22 @@ SPECIAL = str.maketrans(
     }
 )
 
+TABLE = r"""\begin{{table}}
+\centering
+\caption{{{caption}}}
+\scriptsize
+\setlength{{\tabcolsep}}{{1.5pt}}
+\label{{tab:{label}}}
+\begin{{tabular}}{{@{{}}{columns}@{{}}}}
+\toprule
+{head} \\
+\midrule
+{body}
+\bottomrule
+\end{{tabular}}
+\end{{table}}
+"""
+
 
 def write_latex(ablation: Ablation) -> str:
     """Return a table per metric, after a two-way table if there are two factors.
@@ -30,12 +45,10 @@ def write_latex(ablation: Ablation) -> str:
     The document needs the packages booktabs and fontenc (T1); characters outside of T1 are printed as `?`.
     """
     tables = []
-    grid = cross_tabulate(ablation)
-    if grid is not None and grid.shape[0] <= MAX_LINES and grid.shape[1] <= MAX_COLUMNS:
+    if (grid := cross_tabulate(ablation)) and len(grid[0]) <= MAX_COLUMNS and len(grid[1]) <= MAX_LINES:
         caption = f"{ablation.metric}, mean ± sample standard deviation over seeds."
         caption += f" {describe_conditions(ablation.results.details)}"
-        grid = grid.rename_axis(index=f"{grid.index.name} / {grid.columns.name}").reset_index()
-        tables.append(_render_table(ablation, grid, caption, f"{ablation.metric} two-way"))
+        tables.append(_render_table(ablation, *grid, caption, f"{ablation.metric} two-way"))
     variants = ablation.select_variants(MAX_LINES)
     left_out = LEFT_OUT[: 3 + (len(ablation.factors) > 1)]
     for metric in ablation.metrics:
@@ -44,29 +57,28 @@ def write_latex(ablation: Ablation) -> str:
         caption = f"{metric}. {write_caption(ablation, columns)} {BOLD}"
         if len(variants) < len(ablation.variants):
             caption += f" Shown are {len(variants)} of {len(ablation.variants)} variants: baselines and the best."
-        frame = pd.DataFrame(table.text, columns=table.headings).drop(columns=[*left_out], errors="ignore")
-        tables.append(_render_table(ablation, frame, caption, metric, table.best))
+        places = [place for place, heading in enumerate(table.headings) if heading not in left_out]
+        headings, *rows = ([row[place] for place in places] for row in [table.headings, *table.text])
+        tables.append(_render_table(ablation, headings, rows, caption, metric, table.best))
     return "\n".join(tables) or f"% {escape_latex(ablation.headline)}\n"
 
 
-def escape_latex(text: object) -> str:
+def escape_latex(text: str) -> str:
     """Return LaTeX that prints the text literally, in one line."""
-    return re.sub("[^\0-\u017f]", "?", " ".join(str(text).split()).translate(SPECIAL))
+    return re.sub("[^\0-\u017f]", "?", " ".join(text.split()).translate(SPECIAL))
 
 
 def _render_table(
-    ablation: Ablation, frame: pd.DataFrame, caption: str, label: str, best: list[int] | None = None
+    ablation: Ablation, headings: list[str], rows: list[list[str]], caption: str, label: str, best: Sequence[int] = ()
 ) -> str:
-    """Render a frame of text; the means of the `best` rows are bold."""
-    style = frame.style.format(escape_latex).format_index(escape_latex, axis=1).hide(axis=0)
-    if best:
-        style.set_properties(subset=(best, [MEAN]), textbf="--rwrap")
-    tight = r":{\tabcolsep}{1.5pt};"
-    style.set_table_styles([{"selector": "scriptsize", "props": ":;"}, {"selector": "setlength", "props": tight}])
-    return style.to_latex(
-        hrules=True,
-        column_format=f"@{{}}{'l' * frame.shape[1]}@{{}}",
+    """Render rows of text; the means of the `best` rows are bold."""
+    head, *body = ([escape_latex(cell) for cell in row] for row in (headings, *rows))
+    for row in best:
+        body[row][headings.index(MEAN)] = rf"\textbf{{{body[row][headings.index(MEAN)]}}}"
+    return TABLE.format(
         caption=escape_latex(f"{ablation.title}: {caption}"),
-        label="tab:" + re.sub("[^A-Za-z0-9]", "-", f"{ablation.title} {label}"),
-        position_float="centering",
+        label=re.sub("[^A-Za-z0-9]", "-", f"{ablation.title} {label}"),
+        columns="l" * len(head),
+        head=" & ".join(head),
+        body="\n".join(rf"{' & '.join(row)} \\" for row in body),
     )

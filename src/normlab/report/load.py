@@ -1,6 +1,5 @@
 """Read run directories into tidy frames: a row per run, and a row per point of a curve."""
 
-import csv
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from normlab.report.observations import read_observations
 from normlab.report.variants import Label, derive_labels, name_variant, parse_number
 from normlab.runs.directory import RunDirectory, find_runs
 from normlab.runs.identity import identify
@@ -21,14 +21,11 @@ from normlab.runs.record import Record
 
 LARGEST = 1e150
 """Values beyond this count as infinite: their squares would overflow."""
-HEAD = "step,name,value\n"
 NORMALIZER_ROWS = "normalizer/"
 """Prefix of names in `metrics.csv` that describe single normalizers; frames of curves leave them out."""
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, if PyYAML was built with it, is ten times as fast
 Contents = tuple[RunDirectory, Record, Mapping[str, Any]]
-Columns = tuple[list[int], list[str], list[float]]
-"""Steps, names of metrics, values."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +73,8 @@ class Results:
     def network(self, run_id: str) -> Any:
         """Return the network of a finished run, on the CPU and in inference mode, with its trained weights.
 
-        Raises:
-            ConfigurationError: the run is not finished, or its checkpoint is gone.
-            KeyError: there is no such run.
-            TypeError: the results come from `normlab.report.load`, which cannot restore networks.
+        Raises ConfigurationError if the run is not finished or has no checkpoint, KeyError if there is no such run, and
+        TypeError if the results come from `normlab.report.load`.
         """
         if self.restore is None:
             raise TypeError("these results cannot restore networks: read them with normlab.load")
@@ -119,16 +114,8 @@ def load(
 ) -> Results:
     """Read all runs below output directories, such as `load("outputs/deep_cnn")`.
 
-    Unreadable runs and files are listed in `problems`.
-
-    Args:
-        directories: to read.
-        keep: tells from a run's directory, record and config whether to read its curves; None for all runs.
-        restore: see `Results`.
-
-    Raises:
-        FileNotFoundError: a directory does not exist.
-        ValueError: there are runs, but `keep` keeps none of them.
+    `keep` tells from a run's directory, record and config whether to read its curves; unreadable runs and files are
+    listed in `problems`. Raises FileNotFoundError if a directory does not exist, and ValueError if `keep` keeps no run.
     """
     places = tuple(Path(directory) for directory in directories)
     for place in places:
@@ -158,52 +145,6 @@ def get_report_settings(runs: Sequence[Run]) -> Mapping[str, Any]:
         if isinstance(settings, Mapping) and any(value is not None for value in settings.values()):
             return settings
     return {}
-
-
-def read_metrics(directory: RunDirectory, problems: list[str]) -> pd.DataFrame:
-    """Return `step`, `name`, `value` of one run; rows that are cut short are dropped and reported in `problems`."""
-    return pd.DataFrame(dict(zip(("step", "name", "value"), _read_columns(directory, problems), strict=True)))
-
-
-def _read_columns(directory: RunDirectory, problems: list[str]) -> Columns:
-    try:
-        text = directory.metrics.read_text(encoding="utf-8", errors="replace")
-        if not text.startswith(HEAD):
-            raise ValueError(f"its first line is not {HEAD.strip()}")
-    except FileNotFoundError:  # nothing was observed yet
-        return [], [], []
-    except (OSError, ValueError) as error:
-        problems.append(f"{directory.metrics} has no curves: {error}")
-        return [], [], []
-    body = text.removeprefix(HEAD)
-    try:
-        return _parse_plain(body)
-    except ValueError:
-        lines = body.splitlines(keepends=True)
-        rows = [row for line in lines if (row := _parse_row(line)) is not None]
-        if len(rows) < len(lines):
-            problems.append(f"{directory.metrics}: {len(lines) - len(rows)} rows cannot be read and are left out")
-        return [step for step, _, _ in rows], [name for _, name, _ in rows], [value for _, _, value in rows]
-
-
-def _parse_plain(text: str) -> Columns:
-    """Parse all rows at once, ten times as fast as one by one. Raises ValueError if one is damaged or has a quote."""
-    *cells, end = text.replace("\n", ",\n,").split(",")
-    count = text.count("\n")
-    is_plain = not end and len(cells) == 4 * count and cells[3::4] == ["\n"] * count and '"' not in text
-    steps = list(map(int, cells[::4]))
-    if not is_plain or min(steps, default=0) < 0 or max(steps, default=0) >= 2**63:
-        raise ValueError("a row is not as it is usually written")
-    return steps, cells[1::4], list(map(float, cells[2::4]))
-
-
-def _parse_row(line: str) -> tuple[int, str, float] | None:
-    """Parse a line by itself, so that an unclosed quote damages no other; None if it is damaged or cut short."""
-    try:
-        step, name, value = next(csv.reader([line])) if '"' in line else line.split(",")
-        return (int(step), name, float(value)) if line.endswith("\n") and 0 <= int(step) < 2**63 else None
-    except (ValueError, csv.Error):
-        return None
 
 
 def _find_runs(places: Sequence[Path], problems: list[str]) -> Iterator[Contents]:
@@ -288,20 +229,18 @@ def _tabulate(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def _collect_curves(runs: Sequence[Run], problems: list[str]) -> pd.DataFrame:
-    steps: list[int] = []
-    names: list[str] = []
-    values: list[float] = []
-    places: list[int] = []
-    for place, run in enumerate(runs):
-        read = _read_columns(run.directory, problems)
-        steps += read[0]
-        names += read[1]
-        values += read[2]
-        places += [place] * len(read[0])
-    about = {"run_id": [run.id for run in runs], "variant": [run.variant for run in runs]}
-    curves = pd.DataFrame({key: pd.Categorical(np.array(values, dtype=object)) for key, values in about.items()})
-    curves = curves.assign(seed=[run.record.seed for run in runs]).take(places)
-    curves = curves.assign(step=steps, name=pd.Categorical(np.array(names, dtype=object)), value=values)
+    read = [read_observations(run.directory, problems) for run in runs]
+    by_run = {"run_id": [run.id for run in runs], "variant": [run.variant for run in runs]}
+    curves = pd.DataFrame({key: _categorize(column) for key, column in by_run.items()})
+    curves["seed"] = [run.record.seed for run in runs]
+    curves = curves.take([place for place, (steps, _, _) in enumerate(read) for _ in steps])
+    curves["step"] = [step for steps, _, _ in read for step in steps]
+    curves["name"] = _categorize([name for _, names, _ in read for name in names])
+    curves["value"] = [value for _, _, values in read for value in values]
     kept = [name for name in curves["name"].cat.categories if not name.startswith(NORMALIZER_ROWS)]
     curves = curves[curves["name"].isin(kept)].reset_index(drop=True)
-    return curves.assign(**{key: curves[key].cat.remove_unused_categories() for key in (*about, "name")})
+    return curves.assign(**{key: curves[key].cat.remove_unused_categories() for key in (*by_run, "name")})
+
+
+def _categorize(texts: Sequence[str]) -> pd.Categorical:
+    return pd.Categorical(np.array(texts, dtype=object))  # other arrays are converted first, which takes longer

@@ -20,11 +20,8 @@ def write_markdown(ablation: Ablation) -> str:
         parts.append(write_claims(ablation).rstrip())
     if ablation.notes:
         parts.append("\n".join(f"- {escape_markdown(note)}" for note in ablation.notes))
-    grid = cross_tabulate(ablation)
-    if grid is not None:
-        headings = [f"{grid.index.name} \\ {grid.columns.name}", *grid.columns]
-        parts += [f"## {escape_markdown(ablation.metric)}, both factors"]
-        parts += [_render_table(headings, grid.reset_index().to_numpy().tolist())]
+    if grid := cross_tabulate(ablation):
+        parts += [f"## {escape_markdown(ablation.metric)}, both factors", _render_table(*grid)]
     if effects := format_effects(ablation):
         parts += ["## Effects, averaged over the other factors", _render_table(*effects)]
     for metric in ablation.metrics:

@@ -130,12 +130,7 @@ def estimate_rate(successes: int, n: int) -> Interval:
 
 
 def measure_reach(steps: Sequence[float], reached: Sequence[bool]) -> Reach:
-    """Return how many runs reached a threshold, and the median number of steps to it.
-
-    Args:
-        steps: of each run, the first step observed at or beyond the threshold; its last step if it never got there.
-        reached: whether it did.
-    """
+    """Return how many runs reached a threshold, and the median number of steps to it; others are censored."""
     survival, median = 1.0, math.nan
     for time in sorted({step for step, is_reached in zip(steps, reached, strict=True) if is_reached}):
         at_risk = sum(step >= time for step in steps)
@@ -156,9 +151,7 @@ def _scale(sample: Values) -> float:
 def average_pointwise(points: Values, bounds: Bounds) -> tuple[Values, Values, Values, Values]:
     """Return the distinct steps, the mean at each, and both ends of its 95 % interval (Student's t) within bounds.
 
-    Args:
-        points: of all runs, shape (points, 2): steps and values.
-        bounds: smallest and largest possible value.
+    Points of all runs have the shape (points, 2): steps and values.
     """
     steps, values = points.T
     distinct, place, n = np.unique(steps, return_inverse=True, return_counts=True)

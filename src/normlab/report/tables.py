@@ -88,17 +88,17 @@ def tabulate(ablation: Ablation) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def cross_tabulate(ablation: Ablation) -> pd.DataFrame | None:
-    """Return mean ± deviation of the main metric, first factor by second; None unless there are two factors."""
+def cross_tabulate(ablation: Ablation) -> tuple[list[str], list[list[str]]] | None:
+    """Return headings and rows of mean ± deviation, first factor by second; None unless there are two factors."""
     if len(ablation.factors) != 2 or not ablation.metrics:
         return None
     first, second = ablation.factors
-    summaries = [variant.cells[ablation.metric].summary for variant in ablation.variants]
-    differ = len({summary.n for summary in summaries if summary}) > 1
-    cells = pd.DataFrame([variant.label for variant in ablation.variants])
-    cells["text"] = [format_summary(it) + f" (n = {it.n})" * differ if it else NOTHING for it in summaries]
-    grid = cells.pivot(index=first, columns=second, values="text").fillna(NOTHING)
-    return grid.loc[cells[first].unique(), cells[second].unique()]
+    summaries = {(*it.label.values(),): it.cells[ablation.metric].summary for it in ablation.variants}
+    differ = len({summary.n for summary in summaries.values() if summary}) > 1
+    texts = {it: format_summary(its) + f" (n = {its.n})" * differ for it, its in summaries.items() if its}
+    rows, columns = (list(dict.fromkeys(values)) for values in zip(*summaries, strict=True))
+    cells = [[row, *(texts.get((row, column), NOTHING) for column in columns)] for row in rows]
+    return [f"{first} / {second}", *columns], cells
 
 
 def format_effects(ablation: Ablation) -> tuple[list[str], list[list[str]]] | None:
@@ -106,9 +106,6 @@ def format_effects(ablation: Ablation) -> tuple[list[str], list[list[str]]] | No
 
     A row per factor and value: the mean of the variants' means over those combinations of the other factors that all
     values of the factor have, its difference from the mean at the first value, and the number of combinations.
-
-    Returns:
-        Headings, and rows of text.
     """
     means = pd.DataFrame(
         {**variant.label, "mean": summary.mean}

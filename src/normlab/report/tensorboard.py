@@ -64,11 +64,8 @@ def name_directories(variants: Sequence[Variant]) -> list[str]:
 class EventFile:
     """A new event file in a directory, which TensorBoard shows as one run.
 
-    The file starts a session at step 0, so that an open TensorBoard drops the events of an earlier file.
-
-    Args:
-        directory: of the run; created if needed.
-        wall_time: seconds since 1970, the same for all events, so that the same data give the same content.
+    It starts a session at step 0, so that an open TensorBoard drops the events of an earlier file. All events have the
+    same time, so that the same data give the same content.
     """
 
     def __init__(self, directory: Path, wall_time: float) -> None:

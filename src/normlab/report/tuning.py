@@ -20,18 +20,11 @@ def tune(results: Results, factor: str | None = None) -> tuple[Results, list[str
     """Keep, for each variant and seed, the run at the value of a factor that is best over the variant's other seeds.
 
     The factor is chosen by a validation metric, and a run has no part in the choice of its own value. So neither the
-    validation nor the test metric of the runs that are kept is the best of several.
+    validation nor the test metric of the runs that are kept is the best of several. The default is `report.tune` of the
+    experiment; without either, all runs are kept. Return also notes.
 
-    Args:
-        results: of all values of the factor.
-        factor: a config group or key; None for `report.tune` of the experiment, and all runs if that is not set.
-
-    Returns:
-        The results of the runs that are kept, whose variants are no longer told apart by the factor, and notes.
-
-    Raises:
-        ValueError: the factor that was given does not vary, or nothing chooses its value. If it is that of the
-            experiment, a note says so, and all runs are kept.
+    Raises ValueError if the factor that was given does not vary, or if nothing chooses its value; if it is that of the
+    experiment, a note says so, and all runs are kept.
     """
     settings = get_report_settings(results.details)
     chosen = factor or settings.get("tune")

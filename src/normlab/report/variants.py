@@ -16,10 +16,6 @@ def derive_labels(configs: Sequence[Mapping[str, Any]], choices: Sequence[Mappin
 
     Choices of config groups come first, then further keys. A key that is determined by those before it (such as the
     momentum of a normalizer) is left out, except the precision, which every table has to state.
-
-    Args:
-        configs: the resolved config of each run.
-        choices: of each run, config group → choice.
     """
     labels: list[Label] = [{} for _ in configs]
     chosen = [{group: str(choice) for group, choice in run.items() if group != "experiment"} for run in choices]
@@ -57,15 +53,10 @@ def describe_run(config: Mapping[str, Any], choices: Mapping[str, str]) -> dict[
 
 
 def choose_baseline(text: str | None, labels: Sequence[Label]) -> dict[str, str]:
-    """Return the factors, and their values, that make a variant the baseline.
+    """Return the factors, and their values, that make a variant the baseline. Raises ValueError if there is none.
 
-    Args:
-        text: a normalizer, a value of the only factor, or `KEY=VALUE, …`; None for `normalizer=none`, or the first
-            variant if no run has that.
-        labels: of all variants, in order.
-
-    Raises:
-        ValueError: `text` matches no variant.
+    The text is a normalizer, a value of the only factor, or `KEY=VALUE, …`; None is for `normalizer=none`, or the first
+    variant if no run has that.
     """
     first = labels[0] if labels else {}
     if text is None:

@@ -77,17 +77,9 @@ def judge_claims(results: Results) -> tuple[list[JudgedClaim], list[str]]:
 
 
 def judge_claim(claim: Claim, cases: Sequence[Case], metric: str, results: Results, claims: int) -> list[Verdict]:
-    """Judge a claim for each variant that it is about.
+    """Judge a claim, one of so many of the experiment, for each variant that it is about.
 
-    Args:
-        claim: the claim.
-        cases: all variants of its experiment.
-        metric: that it is about.
-        results: curves, and direction and bounds of metrics.
-        claims: number of claims of the experiment.
-
-    Raises:
-        ValueError: the metric has no direction, and the claim needs one; or a factor is none.
+    Raises ValueError if the metric has no direction and the claim needs one, or if a factor is none.
     """
     reading = Reading(metric, results, claim)
     if claim.needs_direction and reading.info.get("better") not in ("higher", "lower"):

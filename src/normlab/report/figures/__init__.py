@@ -26,11 +26,7 @@ FIGURES: tuple[Callable[[Ablation, Selection], Iterator[Drawing]], ...] = (
 
 
 def draw(ablation: Ablation, directory: Path) -> list[Figure]:
-    """Write `<name>.png` and `<name>.svg` of every figure for which there are data; return them in reading order.
-
-    Raises:
-        OSError: a file cannot be written.
-    """
+    """Write every figure for which there are data, and return all in reading order. Raises OSError."""
     figures: list[Figure] = []
     with use_style():
         for drawing in _draw_all(ablation):

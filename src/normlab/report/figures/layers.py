@@ -16,7 +16,8 @@ from normlab.report.ablation import Ablation
 from normlab.report.figures import drawing
 from normlab.report.figures.drawing import Drawing
 from normlab.report.figures.selection import Selection
-from normlab.report.load import LARGEST, NORMALIZER_ROWS, Run, read_metrics
+from normlab.report.load import LARGEST, NORMALIZER_ROWS, Run
+from normlab.report.observations import read_observations
 
 INPUTS = LOW, MIDDLE, HIGH = ("input_p15", "input_p50", "input_p85")
 AVERAGES = RATIO, OFFSET = ("variance_ratio", "mean_offset")
@@ -31,19 +32,18 @@ Observations = Mapping[tuple[str, str], pd.DataFrame]
 def draw_layers(ablation: Ablation, selection: Selection) -> Iterator[Drawing]:
     """Draw the inputs of normalizers and their running averages, both with a column for each variant."""
     runs = {variant.name: variant.complete_runs[0] for variant in selection.variants if variant.complete_runs}
-    rows = pd.concat([pd.DataFrame(columns=["variant", "layer", "quantity"]), *map(_read_rows, runs.values())])
+    read = {name: _read(run) for name, run in runs.items()}
     for draw, quantities in ((_draw_inputs, INPUTS), (_draw_averages, AVERAGES)):
-        its_rows = rows[rows["quantity"].isin(quantities)]
-        known = [variant for variant in selection.variants if variant.name in set(its_rows["variant"])]
+        found = {name: [layer for layer, it in curves if it in quantities] for name, curves in read.items()}
+        known = [variant for variant in selection.variants if found.get(variant.name)]
         variants = [variant.name for variant in replace(ablation, variants=known).select_variants(MAX_COLUMNS)]
         if variants:
-            layers = its_rows.loc[its_rows["variant"].isin(variants), "layer"].unique()
-            layers = layers[np.unique(np.linspace(0, len(layers) - 1, MAX_LAYERS).round().astype(int))].tolist()
+            every = list(dict.fromkeys(layer for name in variants for layer in found[name]))
+            places = np.unique(np.linspace(0, len(every) - 1, MAX_LAYERS).round().astype(int))
+            layers = [every[place] for place in places]
             observed = {
-                (variant, layer): its_rows[(its_rows["variant"] == variant) & (its_rows["layer"] == layer)]
-                .pivot(index="step", columns="quantity", values="value")
-                .reindex(columns=list(quantities))
-                for variant in variants
+                (name, layer): pd.DataFrame({it: read[name].get((layer, it), {}) for it in quantities}).sort_index()
+                for name in variants
                 for layer in layers
             }
             numbers = {
@@ -56,11 +56,14 @@ def draw_layers(ablation: Ablation, selection: Selection) -> Iterator[Drawing]:
             yield replace(figure, caption=f"{figure.caption} One run each, seed {seeds}.", numbers=numbers)
 
 
-def _read_rows(run: Run) -> pd.DataFrame:
-    rows = read_metrics(run.directory, [])
-    names = rows["name"].str.extract(f"^{NORMALIZER_ROWS}(?P<layer>.*)/(?P<quantity>.*)")
-    rows = rows.join(names).assign(variant=run.variant).dropna(subset=["layer"])
-    return rows[rows["value"].abs() < LARGEST].drop_duplicates(["name", "step"], keep="last")
+def _read(run: Run) -> dict[tuple[str, str], dict[int, float]]:
+    """Return the finite values of a run: (layer, quantity) → step → value."""
+    curves: dict[tuple[str, str], dict[int, float]] = {}
+    for step, name, value in zip(*read_observations(run.directory, []), strict=True):
+        layer, _, quantity = name.removeprefix(NORMALIZER_ROWS).rpartition("/")
+        if name.startswith(NORMALIZER_ROWS) and layer and abs(value) < LARGEST:
+            curves.setdefault((layer, quantity), {})[step] = value
+    return curves
 
 
 def _create_panels(variants: Sequence[str], labels: Sequence[str]) -> tuple[Canvas, NDArray[Any]]:
