@@ -297,8 +297,10 @@ def test_final_values_are_one_dot_a_seed_always_at_the_same_place(made: Ablation
     places = []
     for _ in range(2):
         axes = next(draw_finals(made, select(made))).canvas.axes[0]
-        dots = [artist for artist in axes.collections if isinstance(artist, PathCollection)]
-        places.append(np.concatenate([np.asarray(artist.get_offsets()) for artist in dots]))
+        dots = [artist for artist in axes.collections if artist.get_gid() == "runs"]
+        places.append(
+            np.concatenate([np.asarray(artist.get_offsets()) for artist in dots if isinstance(artist, PathCollection)])
+        )
     assert len(places[0]) == 15
     np.testing.assert_array_equal(places[0], places[1])
 

@@ -144,7 +144,7 @@ def add_legend(canvas: Canvas, handles: Mapping[str, Line2D], title: str = "") -
         if title:
             legend.set_title(wrap_name(title, width - 0.2))
         extent = legend.get_window_extent().transformed(canvas.dpi_scale_trans.inverted())
-        if extent.width < width - 0.12 or columns == 1:
+        if extent.width < width - 0.08 or columns == 1:
             break
         legend.remove()
     canvas.set_size_inches(width, height + extent.height)

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
-from normlab.report.ablation import Ablation, Variant
+from normlab.report.ablation import Ablation
 from normlab.report.figures import drawing
 from normlab.report.figures.selection import Selection, get_published_value, get_summary
 from normlab.report.statistics import MIN_INTERVAL_SIZE
@@ -34,8 +35,7 @@ def _draw(metric: str, selection: Selection, has_intervals: bool) -> Canvas:
     height = count * (0.36 if count <= 8 else 0.24)
     canvas = drawing.create_canvas(drawing.SINGLE, height + 0.45)
     axes = canvas.subplots()
-    for place, variant in enumerate(selection.variants):
-        _draw_row(axes, variant, metric, place, selection.styles[variant.name].colour)
+    _draw_rows(axes, metric, selection)
     names = [drawing.wrap_name(selection.names[variant.name], 1.15, 2) for variant in selection.variants]
     axes.set_yticks(range(count), names)
     axes.set(ylim=(count - 0.5, -0.5), xlabel=drawing.wrap_name(metric, 2))
@@ -54,17 +54,23 @@ def _draw(metric: str, selection: Selection, has_intervals: bool) -> Canvas:
     return canvas
 
 
-def _draw_row(axes: Axes, variant: Variant, metric: str, place: int, colour: str) -> None:
-    """Draw the runs above the middle of a row, and mean, interval and published value below it."""
-    summary, below = get_summary(variant, metric), place + 0.25
-    if summary is None:
-        where = axes.get_yaxis_transform()
-        axes.text(0.02, place, "no result", transform=where, color=drawing.GREY, va="center", style="italic")
-    else:
+def _draw_rows(axes: Axes, metric: str, selection: Selection) -> None:
+    """Draw the runs above the middle of each row, and mean, interval and published value below it."""
+    colours = np.array([selection.styles[variant.name].colour for variant in selection.variants])
+    dots, shades = [], []
+    for place, (variant, colour) in enumerate(zip(selection.variants, colours, strict=True)):
         values = np.array([value for _, value in sorted(variant.values(metric).items())])
         jitter = (np.arange(len(values)) * GOLDEN_RATIO + 0.5) % 1 - 0.5
-        alpha = max(0.15, min(0.65, 15 / len(values)))
-        axes.scatter(values, place - 0.2 + 0.33 * jitter, s=7, color=colour, alpha=alpha, linewidth=0, zorder=3)
-        axes.plot([summary.interval.low, summary.interval.high], [below, below], color=colour, lw=2.2, alpha=0.45)
-        axes.plot(summary.mean, below, "|", ms=6, mew=1.4, color=colour, zorder=4)
-    axes.plot(get_published_value(variant, metric), below, "D", ms=3.4, mfc="white", mec=colour, mew=0.8, zorder=5)
+        dots.append(np.column_stack([values, place - 0.2 + 0.33 * jitter]))
+        shades += [to_rgba(colour, max(0.15, min(0.65, 15 / max(1, len(values)))))] * len(values)
+        if not len(values):
+            where = axes.get_yaxis_transform()
+            axes.text(0.02, place, "no result", transform=where, color=drawing.GREY, va="center", style="italic")
+    axes.scatter(*np.concatenate(dots).T, s=7, color=shades, linewidth=0, zorder=3).set_gid("runs")
+    summaries = [get_summary(variant, metric) for variant in selection.variants]
+    mean, low, high = np.array([(s.mean, *s.interval) if s else (math.nan,) * 3 for s in summaries]).T
+    below, known = np.arange(len(summaries)) + 0.25, np.isfinite(low)
+    axes.hlines(below[known], low[known], high[known], colors=colours[known], linewidth=2.2, alpha=0.45)
+    axes.scatter(mean, below, s=36, marker="|", color=colours, linewidth=1.4, zorder=4)
+    published = [get_published_value(variant, metric) for variant in selection.variants]
+    axes.scatter(published, below, s=11.6, marker="D", color="white", edgecolor=colours, linewidth=0.8, zorder=5)
