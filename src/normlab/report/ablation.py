@@ -1,7 +1,7 @@
 """An ablation: its variants, and for each variant one cell per metric."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,8 +33,8 @@ class Variant:
     is_baseline: bool
     against: str | None = None
     """Name of the variant that it is compared with; None for a baseline, or if that was not run."""
-    cells: dict[str, Cell] = field(default_factory=dict)
-    """By metric."""
+    cells: dict[str, Cell] = field(default_factory=lambda: defaultdict(Cell))
+    """By metric; empty for those that its runs do not have."""
     threshold: float | None = None
     """Value of the metric `judged_by` from which a run counts as a success."""
     judged_by: str | None = None
@@ -97,9 +97,9 @@ class Ablation:
     def rank(self, metric: str) -> list[Variant]:
         """Return the variants with a value of the metric, the best mean first."""
         sign = -1 if self.results.higher_is_better(metric) else 1
-        cells = {variant: variant.cells.get(metric, Cell()) for variant in self.variants}
-        means = {variant: sign * cell.summary.mean for variant, cell in cells.items() if cell.summary is not None}
-        return sorted(means, key=lambda variant: means[variant])
+        summaries = [(variant, variant.cells[metric].summary) for variant in self.variants]
+        means = {variant: sign * summary.mean for variant, summary in summaries if summary is not None}
+        return sorted(means, key=means.__getitem__)
 
     def select_variants(self, limit: int) -> list[Variant]:
         """Return at most `limit` variants in their order: all, or the best baseline and the best others."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from normlab.report.ablation import Cell, Variant
+from normlab.report.ablation import Variant
 from normlab.report.formatting import NOTHING, Entry, format_count, format_interval, format_number, format_signed
 from normlab.report.statistics import Summary, estimate_rate
 
@@ -38,7 +38,7 @@ class Column:
 
 def collect_numbers(variant: Variant, metric: str) -> dict[str, Any]:
     """Return all numbers of one metric of a variant, by their columns in `table.csv`."""
-    cell = variant.cells.get(metric, Cell())
+    cell = variant.cells[metric]
     numbers: dict[str, Any] = {"n": 0, "mean": None, "low": None, "high": None}
     if (summary := cell.summary) is not None:
         numbers |= {"n": summary.n, "mean": summary.mean, "low": summary.interval.low, "high": summary.interval.high}

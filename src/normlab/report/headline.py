@@ -23,8 +23,7 @@ def summarize_outcome(claims: Sequence[JudgedClaim], variants: Sequence[Variant]
 
 
 def _describe_largest_effect(variants: Sequence[Variant], metric: str) -> str:
-    cells = [(variant, variant.cells[metric]) for variant in variants if metric in variant.cells]
-    compared = [(variant, cell.comparison) for variant, cell in cells if cell.comparison is not None]
+    compared = [(variant, found) for variant in variants if (found := variant.cells[metric].comparison) is not None]
     if not compared:
         return ""
     variant, found = max(compared, key=lambda pair: abs(pair[1].difference))
@@ -46,7 +45,7 @@ def _describe_best(variants: Sequence[Variant], metric: str) -> str:
     found = [
         (cell.summary.mean if cell.higher_is_better else -cell.summary.mean, variant.name, cell.summary)
         for variant in variants
-        if (cell := variant.cells.get(metric)) is not None and cell.summary is not None
+        if (cell := variant.cells[metric]).summary is not None
     ]
     if not found:
         return "No run has finished yet" if variants else "There are no runs"

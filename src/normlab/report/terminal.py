@@ -25,13 +25,7 @@ MAX_NOTES = 5
 MAX_VARIANTS = 4
 """Variants of a claim up to which each has a line."""
 DROPPED = (
-    "steps to threshold",
-    "success rate",
-    "95 % interval",
-    "better in",
-    "published",
-    "its interval",
-    "difference",
+    *("steps to threshold", "success rate", "95 % interval", "better in", "published", "its interval", "difference"),
     "n",
 )
 """Columns that are left out, in this order, if the terminal is too narrow."""

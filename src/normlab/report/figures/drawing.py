@@ -114,9 +114,10 @@ def save(canvas: Canvas, directory: Path, name: str) -> None:
     for axes in canvas.axes:
         axes.spines[:].set_in_layout(False)  # ticks are measured with their labels already
     # `savefig` would draw twice for each file, once for the layout alone.
-    FigureCanvasAgg(canvas).print_png(directory / f"{name}.png")
+    FigureCanvasAgg(canvas).print_png(directory / f"{name}.png")  # type: ignore[no-untyped-call]
     canvas.set_layout_engine("none")
-    FigureCanvasSVG(canvas).print_svg(directory / f"{name}.svg", metadata={"Date": None})
+    metadata = {"Date": None}
+    FigureCanvasSVG(canvas).print_svg(directory / f"{name}.svg", metadata=metadata)  # type: ignore[no-untyped-call]
 
 
 def wrap_name(text: str, width: float, max_lines: int = 3) -> str:

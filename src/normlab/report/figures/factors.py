@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from normlab.report.ablation import Ablation, Variant
 from normlab.report.figures import drawing
-from normlab.report.figures.selection import Selection, get_summary, join_factors
+from normlab.report.figures.selection import Selection, join_factors
 from normlab.report.statistics import Summary, Values
 from normlab.report.variants import parse_number
 
@@ -34,7 +34,7 @@ def draw_heatmap(ablation: Ablation, selection: Selection) -> Iterator[drawing.D
     means = np.full([len(values[name]) for name in names], np.nan)
     counts = []
     for variant in ablation.variants:
-        if summary := get_summary(variant, ablation.metric):
+        if summary := variant.cells[ablation.metric].summary:
             means[tuple(values[name].index(variant.label[name]) for name in names)] = summary.mean
             counts.append(summary.n)
     panels = dict(zip(values[names[0]], means, strict=True)) if len(names) == 3 else {"": means}
@@ -96,7 +96,7 @@ def draw_sensitivity(ablation: Ablation, selection: Selection) -> Iterator[drawi
         if len(values) >= MIN_VALUES and _are_numbers(values):
             lines: dict[str, Points] = {_name_others(variant, factor): [] for variant in selection.variants}
             for variant in sorted(ablation.variants, key=lambda variant: float(variant.label[factor])):
-                name, summary = _name_others(variant, factor), get_summary(variant, ablation.metric)
+                name, summary = _name_others(variant, factor), variant.cells[ablation.metric].summary
                 if name in lines and summary:
                     lines[name].append((float(variant.label[factor]), summary))
             baselines = {_name_others(variant, factor) for variant in selection.variants if variant.is_baseline}

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from normlab.report.ablation import Ablation
 from normlab.report.figures import drawing
-from normlab.report.figures.selection import Selection, get_published_value, get_summary
+from normlab.report.figures.selection import Selection, get_published_value
 from normlab.report.statistics import MIN_INTERVAL_SIZE
 
 GOLDEN_RATIO = 0.6180339887
@@ -21,7 +21,7 @@ GOLDEN_RATIO = 0.6180339887
 def draw_finals(ablation: Ablation, selection: Selection) -> Iterator[drawing.Drawing]:
     """Draw each final metric, the main metric of the report first."""
     for metric in ablation.metrics:
-        summaries = {variant.name: get_summary(variant, metric) for variant in selection.variants}
+        summaries = {variant.name: variant.cells[metric].summary for variant in selection.variants}
         counts = [summary.n for summary in summaries.values() if summary]
         if counts:
             numbers = {name: (s.mean, s.interval.low, s.interval.high) if s else () for name, s in summaries.items()}
@@ -66,8 +66,9 @@ def _draw_rows(axes: Axes, metric: str, selection: Selection) -> None:
         if not len(values):
             where = axes.get_yaxis_transform()
             axes.text(0.02, place, "no result", transform=where, color=drawing.GREY, va="center", style="italic")
-    axes.scatter(*np.concatenate(dots).T, s=7, color=shades, linewidth=0, zorder=3).set_gid("runs")
-    summaries = [get_summary(variant, metric) for variant in selection.variants]
+    points = np.concatenate(dots)
+    axes.scatter(points[:, 0], points[:, 1], s=7, color=shades, linewidth=0, zorder=3).set_gid("runs")
+    summaries = [variant.cells[metric].summary for variant in selection.variants]
     mean, low, high = np.array([(s.mean, *s.interval) if s else (math.nan,) * 3 for s in summaries]).T
     below, known = np.arange(len(summaries)) + 0.25, np.isfinite(low)
     axes.hlines(below[known], low[known], high[known], colors=colours[known], linewidth=2.2, alpha=0.45)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from normlab.report.ablation import Ablation, Cell, Variant
+from normlab.report.ablation import Ablation, Variant
 from normlab.report.figures.drawing import LineStyle, assign_styles
-from normlab.report.statistics import Summary, Values
+from normlab.report.statistics import Values
 
 MAX_VARIANTS = 24
 """Largest number of variants in a figure that remain distinguishable."""
@@ -44,14 +44,9 @@ def join_factors(factors: Sequence[str]) -> str:
     return "" if factors == ["normalizer"] else ", ".join(factors)
 
 
-def get_summary(variant: Variant, metric: str) -> Summary | None:
-    """Return the summary of a final metric, or None if there is none."""
-    return variant.cells.get(metric, Cell()).summary
-
-
 def get_published_value(variant: Variant, metric: str) -> float:
     """Return a published final value, or nan."""
-    reproduction = variant.cells.get(metric, Cell()).reproduction
+    reproduction = variant.cells[metric].reproduction
     return reproduction.published if reproduction else math.nan
 
 
