@@ -251,6 +251,20 @@ def test_of_several_alike_the_first_is_used_and_each_other_is_told(tmp_path: Pat
     assert results.problems == tuple(f"left out: {path} is the same run as {paths[0]}" for path in paths[1:])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# a comment\nseed: 0\nlist:\n- 1\n- 2\n",
+        "seed: &zero 0\nlist: [1, 2]\nother: *zero\n",
+        "{seed: 0, list: [1,2]}",
+    ],
+)
+def test_a_config_may_be_written_in_any_way(root: Path, text: str) -> None:
+    (make_run(root) / "config.yaml").write_text(text)
+    (run,) = load(root).details
+    assert (run.config["seed"], run.config["list"]) == (0, [1, 2])
+
+
 def test_a_run_moved_aside_is_passed_over_in_silence(root: Path) -> None:
     path = make_run(root, accuracy=0.25)
     aside = RunDirectory(path).move_aside()
@@ -363,6 +377,12 @@ def test_rows_of_a_curve_that_are_not_whole_are_left_out_and_told(
     results = with_metrics(root, HEAD + content)
     assert repr(rows_of(results)) == repr(left)
     assert only_problem(results).endswith("metrics.csv: 1 rows cannot be read and are left out")
+
+
+def test_rows_that_are_broken_across_lines_are_never_read_as_one(root: Path) -> None:
+    results = with_metrics(root, HEAD + b"10\n0.5\n20,a\n,0.5\n30,a,0.5\n10,5\n7,20,a,0.5\n")
+    assert rows_of(results) == [[30, "a", 0.5]]
+    assert only_problem(results).endswith("metrics.csv: 6 rows cannot be read and are left out")
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\x00\xff\xfe\x80", b"\x89PNG\r\n\x1a\n" * 9, b"step,value\n1,2\n"])
