@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure as Canvas
 from matplotlib.text import Text
 
@@ -297,10 +297,7 @@ def test_final_values_are_one_dot_a_seed_always_at_the_same_place(made: Ablation
     places = []
     for _ in range(2):
         axes = next(draw_finals(made, select(made))).canvas.axes[0]
-        dots = [artist for artist in axes.collections if artist.get_gid() == "runs"]
-        places.append(
-            np.concatenate([np.asarray(artist.get_offsets()) for artist in dots if isinstance(artist, PathCollection)])
-        )
+        places.append(np.concatenate([line.get_xydata() for line in axes.lines]))
     assert len(places[0]) == 15
     np.testing.assert_array_equal(places[0], places[1])
 

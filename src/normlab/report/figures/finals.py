@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
@@ -57,17 +56,14 @@ def _draw(metric: str, selection: Selection, has_intervals: bool) -> Canvas:
 def _draw_rows(axes: Axes, metric: str, selection: Selection) -> None:
     """Draw the runs above the middle of each row, and mean, interval and published value below it."""
     colours = np.array([selection.styles[variant.name].colour for variant in selection.variants])
-    dots, shades = [], []
     for place, (variant, colour) in enumerate(zip(selection.variants, colours, strict=True)):
         values = np.array([value for _, value in sorted(variant.values(metric).items())])
-        jitter = (np.arange(len(values)) * GOLDEN_RATIO + 0.5) % 1 - 0.5
-        dots.append(np.column_stack([values, place - 0.2 + 0.33 * jitter]))
-        shades += [to_rgba(colour, max(0.15, min(0.65, 15 / max(1, len(values)))))] * len(values)
+        heights = place - 0.2 + 0.33 * ((np.arange(len(values)) * GOLDEN_RATIO + 0.5) % 1 - 0.5)
+        alpha = max(0.15, min(0.65, 15 / max(1, len(values))))
+        axes.plot(values, heights, "o", ms=2.65, mew=0, color=colour, alpha=alpha, zorder=3)
         if not len(values):
             where = axes.get_yaxis_transform()
             axes.text(0.02, place, "no result", transform=where, color=drawing.GREY, va="center", style="italic")
-    points = np.concatenate(dots)
-    axes.scatter(points[:, 0], points[:, 1], s=7, color=shades, linewidth=0, zorder=3).set_gid("runs")
     summaries = [variant.cells[metric].summary for variant in selection.variants]
     mean, low, high = np.array([(s.mean, *s.interval) if s else (math.nan,) * 3 for s in summaries]).T
     below, known = np.arange(len(summaries)) + 0.25, np.isfinite(low)
