@@ -1,6 +1,7 @@
 """Analyse runs: summarize every metric of every variant, and compare variants with the baseline."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -184,10 +185,8 @@ def _describe_mixture(variant: Variant, rival: Variant) -> list[Note]:
     """Return a note if code, torch or kind of processor differ between the two sides of a comparison."""
     both = [run.record for run in (*variant.complete_runs, *rival.complete_runs)]
     mixed = [key for key in MIXED if len({record.environment.get(key) for record in both}) > 1]
-    digests: dict[str, set[str]] = {}
-    for name, digest in (item for record in both for item in record.sources.items()):
-        digests.setdefault(name, set()).add(digest)
-    mixed += [f"the code of {name}" for name, found in digests.items() if len(found) > 1]
+    sources = dict.fromkeys(item for record in both for item in record.sources.items())
+    mixed += [f"the code of {name}" for name, count in Counter(name for name, _ in sources).items() if count > 1]
     if not mixed:
         return []
     return [(variant.name, f"it was not trained like {rival.name}: they differ in {', '.join(mixed)}.")]

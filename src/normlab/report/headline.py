@@ -42,13 +42,10 @@ def _describe_largest_effect(variants: Sequence[Variant], metric: str) -> str:
 
 
 def _describe_best(variants: Sequence[Variant], metric: str) -> str:
-    found = [
-        (cell.summary.mean if cell.higher_is_better else -cell.summary.mean, variant.name, cell.summary)
-        for variant in variants
-        if (cell := variant.cells[metric]).summary is not None
-    ]
+    found = [(variant, summary) for variant in variants if (summary := variant.cells[metric].summary) is not None]
     if not found:
         return "No run has finished yet" if variants else "There are no runs"
-    _, name, summary = max(found, key=lambda item: item[0])
-    text = f"{name} has the best {metric}, {format_number(summary.mean)}"
+    best = max if found[0][0].cells[metric].higher_is_better else min
+    variant, summary = best(found, key=lambda pair: pair[1].mean)
+    text = f"{variant.name} has the best {metric}, {format_number(summary.mean)}"
     return f"{text} in one run" if summary.n == 1 else f"{text} on average over {summary.n} runs"

@@ -4,6 +4,7 @@ Every function takes one value per run, in any order.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -131,12 +132,10 @@ def estimate_rate(successes: int, n: int) -> Interval:
 
 def measure_reach(steps: Sequence[float], reached: Sequence[bool]) -> Reach:
     """Return how many runs reached a threshold, and the median number of steps to it; others are censored."""
+    passed = Counter(step for step, is_reached in zip(steps, reached, strict=True) if is_reached)
     survival, median = 1.0, math.nan
-    for time in sorted({step for step, is_reached in zip(steps, reached, strict=True) if is_reached}):
-        at_risk = sum(step >= time for step in steps)
-        survival *= (
-            1 - sum(step == time for step, is_reached in zip(steps, reached, strict=True) if is_reached) / at_risk
-        )
+    for time in sorted(passed):
+        survival *= 1 - passed[time] / sum(step >= time for step in steps)
         if survival <= 0.5 + ROUNDING:
             median = float(time)
             break
