@@ -20,14 +20,20 @@ OPERATORS = (
 
 
 def import_network_library(name: str) -> ModuleType:
-    """Import a module of torchvision or timm from the folder that `make test` fills."""
+    """Import a module of torchvision or timm from the folder that `make test` fills.
+
+    The folder is on the path for this import alone: processes that a test starts inherit the path.
+    """
     _declare_operators()
-    return importlib.import_module(name)
+    sys.path.append(str(FOLDER))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(FOLDER))
 
 
 @cache
 def _declare_operators() -> torch.library.Library:
-    sys.path.append(str(FOLDER))
     library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for operator in OPERATORS:
         library.define(f"{operator}(Tensor a) -> Tensor")  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""What all normalizers with statistics of the batch have in common."""
+"""Laws, errors and inference of all normalizers with statistics of the batch."""
 
 import copy
 import re
@@ -21,10 +21,10 @@ from ..choices import choices_of, normalizer_named
 CHOICES = [
     name
     for name in choices_of("normalizer")
-    if isinstance(layer := normalizer_named(name)(1), BatchStatisticsNormalizer)
-    and type(layer) not in (BatchNorm, BatchNormByFormula)  # of which test_batch_norm.py tells
+    if isinstance(layer := normalizer_named(name)(6), BatchStatisticsNormalizer)
+    and type(layer) not in (BatchNorm, BatchNormByFormula)  # see test_batch_norm.py
 ]
-CENTRING = [name for name in CHOICES if normalizer_named(name)(1).state_dict().keys() & {"running_mean"}]
+CENTRING = [name for name in CHOICES if normalizer_named(name)(6).state_dict().keys() & {"running_mean"}]
 SCALING = [name for name in CHOICES if name != "mean_only_batch"]
 every_choice = pytest.mark.parametrize("choice", CHOICES)
 every_centring_choice = pytest.mark.parametrize("choice", CENTRING)
