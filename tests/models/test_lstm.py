@@ -13,7 +13,7 @@ from normlab.config.compose import compose
 from normlab.errors import ConfigurationError
 from normlab.models import LSTM
 from normlab.models.layers import list_normalizers
-from normlab.normalizers import BatchNorm
+from normlab.normalizers import BatchNorm, get_statistics_batch
 from normlab.population.check import reason_not_vectorizable
 from normlab.training.build import build
 
@@ -118,6 +118,11 @@ def test_scale_and_shift_are_shared_by_all_steps() -> None:
         assert all(layer.weight is place.normalizer.weight for layer in place.earlier)
     names = [name for name, _ in network.named_parameters() if "normalize_" in name]
     assert len(names) == 6
+
+
+def test_a_record_lists_the_statistics_of_one_step_of_each_place() -> None:
+    sizes = get_statistics_batch(lstm(recurrent_batch_norm), 64, 1)
+    assert sizes == {"normalize_input": 64, "normalize_hidden": 64, "normalize_cell": 64}
 
 
 @pytest.mark.parametrize("place", ["normalize_input", "normalize_hidden", "normalize_cell"])

@@ -23,13 +23,17 @@ def get_statistics_batch(network: nn.Module, batch_size: int, processes: int) ->
 
     A normalizer without an attribute `synchronized` takes those of its process's shard, and one with an attribute
     `statistics_batch` those of a part of it. Only normalizers with one of `running_mean`, `running_var` and
-    `statistics_batch` are listed; one outside a block has its own name.
+    `statistics_batch` are listed; one outside a block has its own name. Of the normalizers of a module with one for
+    each step of a sequence, that of the last step is listed, its submodule `normalizer`.
 
     Raises:
         ValueError: a shard cannot be cut into parts of `statistics_batch`.
     """
     sizes = {}
+    blocks = [name for name, module in network.named_modules() if name and hasattr(module, "normalizer")]
     for name, module in network.named_modules():
+        if any(name.startswith(f"{block}.") and not name.startswith(f"{block}.normalizer") for block in blocks):
+            continue
         if all(getattr(module, key, None) is None for key in ("running_mean", "running_var", "statistics_batch")):
             continue
         examples = batch_size if getattr(module, "synchronized", False) else batch_size // processes
