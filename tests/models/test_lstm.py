@@ -170,6 +170,14 @@ def test_a_setting_out_of_range_is_named(settings: dict[str, Any], message: str)
         lstm(**settings)
 
 
+def test_a_permutation_is_a_seed_or_a_list_on_the_command_line() -> None:
+    settings = ("data=digits", "model=lstm", "model.reads=permuted_pixels", "model.image_size=2")
+    network = build(compose(*settings, "model.permutation=[3,1,2,0]").settings).module.network
+    assert network.get_buffer("positions").tolist() == [3, 1, 2, 0]
+    with pytest.raises(ConfigurationError, match="permutation has 5 positions"):
+        build(compose(*settings, "model.permutation=[0,1,2,3,4]").settings)
+
+
 def test_a_batch_of_one_is_refused_before_training() -> None:
     settings = ("data=digits", "model=lstm", "normalizer=batch", "batch_size=1")
     with pytest.raises(ConfigurationError, match="use a batch of at least two"):

@@ -3,7 +3,8 @@
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
@@ -96,6 +97,8 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
 def _kind(parameter: inspect.Parameter) -> str | None:
     """Return the kind of value that a parameter takes, judged by its default; None if that does not show."""
     default = parameter.default
+    if isinstance(parameter.annotation, UnionType) and len({*get_args(parameter.annotation)} - {NoneType}) > 1:
+        return None
     if isinstance(default, bool):
         return "true or false"
     if isinstance(default, int | float):
