@@ -24,7 +24,16 @@ def test_a_run_id_is_a_readable_slug_and_eight_hex_digits() -> None:
 
 @pytest.mark.parametrize(
     "override",
-    ["seed=1", "steps=9", "optimizer.lr=0.2", "accelerator.threads=2", "observe.val.every=7", "model.hidden=[5]"],
+    [
+        "seed=1",
+        "steps=9",
+        "augmentation=crop_flip",
+        "sampler=by_class",
+        "optimizer.lr=0.2",
+        "accelerator.threads=2",
+        "observe.val.every=7",
+        "model.hidden=[5]",
+    ],
 )
 def test_a_key_that_can_change_the_result_changes_the_run_id(override: str) -> None:
     assert identify("data=digits", override) != identify("data=digits")
@@ -105,6 +114,8 @@ def test_only_the_convolutions_of_tf_nn_start_from_the_truncated_normal() -> Non
         (group, choice)
         for group in (
             "preprocessing",
+            "augmentation",
+            "sampler",
             "model",
             "normalizer",
             "initializer",

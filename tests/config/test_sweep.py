@@ -23,8 +23,8 @@ from normlab.runs.run import Run
 from ..choices import choices_of
 
 GROUPS = (
-    *("preprocessing", "model", "normalizer", "initializer", "reparametrization", "objective", "optimizer"),
-    "accelerator",
+    *("preprocessing", "augmentation", "sampler", "model", "normalizer", "initializer", "reparametrization"),
+    *("objective", "optimizer", "accelerator"),
 )
 VALUES = (
     "steps=7",

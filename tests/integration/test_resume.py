@@ -35,7 +35,16 @@ class Holds:
         return {}
 """
 HOLD = "+observe.hold={_target_: holds.Holds, first: 5, every: 5}"
-RUN = ("experiment=demo", "hydra.mode=RUN", "normalizer=tf_nn", "steps=90", "observe.train_batch.every=5", HOLD)
+RANDOM = ("augmentation=crop_flip", "sampler=by_class")
+RUN = (
+    "experiment=demo",
+    "hydra.mode=RUN",
+    "normalizer=tf_nn",
+    "steps=90",
+    "observe.train_batch.every=5",
+    HOLD,
+    *RANDOM,
+)
 AVERAGED = (
     *RUN,
     "+callbacks.ema._target_=pytorch_lightning.callbacks.EMAWeightAveraging",

@@ -90,6 +90,19 @@ def test_curves_and_final_metrics_are_those_of_lone_runs(tmp_path: Path, model: 
     assert results(ours) == approximately(results(theirs))
 
 
+def test_so_are_those_of_runs_with_augmented_images_of_few_classes(tmp_path: Path) -> None:
+    overrides = ("normalizer=batch", "model.activation=tanh", "augmentation=crop_flip", "sampler=by_class")
+    ours, theirs, plain = (
+        planned(tmp_path / name, *chosen)
+        for name, chosen in {"together": overrides, "alone": overrides, "plain": overrides[:2]}.items()
+    )
+    train_together(ours)
+    alone(theirs)
+    alone(plain)
+    assert results(ours) == approximately(results(theirs))
+    assert results(ours) != approximately(results(plain))
+
+
 def test_each_leaves_the_same_files_and_a_record_that_says_how_many_there_were(tmp_path: Path) -> None:
     ours, theirs = planned(tmp_path / "together"), planned(tmp_path / "alone")
     train_together(ours)

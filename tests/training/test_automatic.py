@@ -48,6 +48,7 @@ def network_of(run: Run) -> dict[str, torch.Tensor]:
     [
         ("normalizer=tf_layers",),
         ("normalizer=tf_nn", "optimizer=adam"),
+        ("normalizer=batch", "augmentation=crop_flip", "sampler=by_class", "sampler.classes=4"),
         ("model=convnet", "normalizer=slim", "optimizer=momentum"),
         ("normalizer=batch", "accelerator.precision=bf16-mixed", "optimizer=adam"),
         ("normalizer=batch", "accelerator.precision=16-mixed"),

@@ -62,6 +62,7 @@ def assert_alike(found: Any, expected: Any, tolerance: float = 2e-5) -> None:
         ("normalizer=tf_nn", "model=convnet", "model.channels=[4,8]", "accelerator.processes=4"),
         ("normalizer=formula", "optimizer=adam"),
         ("normalizer=batch", "preprocessing=standardize"),
+        ("normalizer=batch", "augmentation=crop_flip", "sampler=by_class"),
     ],
     ids=" ".join,
 )

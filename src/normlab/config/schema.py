@@ -42,6 +42,8 @@ class Config:
     batch_size: int = MISSING
     data: dict[str, Any] = MISSING
     preprocessing: dict[str, Any] = MISSING
+    augmentation: dict[str, Any] = MISSING
+    sampler: dict[str, Any] = MISSING
     model: dict[str, Any] = MISSING
     normalizer: dict[str, Any] = MISSING
     initializer: dict[str, Any] = MISSING

@@ -1,20 +1,28 @@
-"""Data in memory: sources, their tasks, preprocessing and the step-indexed stream of batches."""
+"""Data in memory: sources, their tasks, preprocessing, and the step-indexed stream of batches."""
 
+from normlab.data.augmentation import Augmentation, CropFlip, unaugmented
 from normlab.data.batches import BatchStream
 from normlab.data.digits import digits
 from normlab.data.mnist import DataError, fashion_mnist, mnist
+from normlab.data.samplers import Sampler, by_class, shuffled
 from normlab.data.splits import Split, Splits
 from normlab.data.tasks import Classification, NextToken, Task
 
 __all__ = [
+    "Augmentation",
     "BatchStream",
     "Classification",
+    "CropFlip",
     "DataError",
     "NextToken",
+    "Sampler",
     "Split",
     "Splits",
     "Task",
+    "by_class",
     "digits",
     "fashion_mnist",
     "mnist",
+    "shuffled",
+    "unaugmented",
 ]

@@ -1,12 +1,13 @@
 """Stream of batches: the batch of step s is a pure function of (seed, s)."""
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from normlab.data.augmentation import Augmentation
+from normlab.data.samplers import Sampler, shuffled
 from normlab.data.splits import Split
 from normlab.randomness import generator
 
@@ -22,10 +23,7 @@ class Shard(NamedTuple):
 
 
 class BatchStream:
-    """Batches drawn as by `next_batch` of TensorFlow's MNIST tutorial reader.
-
-    Each epoch is a new shuffle. The batch that crosses the end of an epoch combines the rest of one shuffle with
-    the start of the next, so every batch has `batch_size` examples.
+    """Batches of preprocessed examples by step.
 
     Args:
         split: inputs and targets, on the device of the batches.
@@ -34,9 +32,11 @@ class BatchStream:
         steps: number of batches that iteration yields.
         seed: seed of the run.
         name: name of the random stream.
+        sampler: chooses the examples.
+        augmentation: changes the inputs before they are preprocessed.
 
     Raises:
-        ValueError: batch_size is larger than the split.
+        ValueError: batch_size is larger than the split, or sampler or augmentation do not fit it.
     """
 
     def __init__(
@@ -47,6 +47,8 @@ class BatchStream:
         steps: int,
         seed: int,
         name: str = "train",
+        sampler: Sampler = shuffled,
+        augmentation: Augmentation | None = None,
     ) -> None:
         if not 1 <= batch_size <= len(split.targets):
             raise ValueError(
@@ -57,27 +59,33 @@ class BatchStream:
         self.preprocess = preprocess
         self.batch_size = batch_size
         self.steps = steps
-        # A batch that crosses an epoch needs two shuffles; caching both spares a shuffle per step.
-        self.shuffle = lru_cache(maxsize=2)(
-            lambda epoch: torch.randperm(len(split.targets), generator=generator(seed, f"{name}/epoch {epoch}")).to(
-                split.targets.device
-            )
-        )
+        self.seed = seed
+        self.name = name
+        self.augmentation = augmentation
+        self.positions = sampler(split.targets, batch_size, seed, name)
+        if augmentation is not None:
+            augmentation.check(split)
 
     def indices(self, step: int, shard: Shard | None = None) -> Tensor:
-        """Return the positions (B,) in the split of the batch of `step`, or of a shard of it."""
-        size = len(self.split.targets)
-        epoch, start = divmod(step * self.batch_size, size)
-        indices = self.shuffle(epoch)[start : start + self.batch_size]
-        if len(indices) < self.batch_size:
-            indices = torch.cat([indices, self.shuffle(epoch + 1)[: self.batch_size - len(indices)]])
-        return indices if shard is None else indices.view(shard.world_size, -1)[shard.rank]
+        """Return the positions (B,) in the split of the batch of `step`, or of a shard of it.
+
+        With an augmentation they are (B, 1 + K): after each position the K integers drawn for it in this step.
+        """
+        indices = self.positions(step)
+        if self.augmentation is not None:
+            draws = self.augmentation.draw(self.batch_size, generator(self.seed, f"{self.name}/augmentation {step}"))
+            indices = torch.cat([indices[:, None], draws.to(indices)], dim=1)
+        return indices if shard is None else indices.view(shard.world_size, -1, *indices.shape[1:])[shard.rank]
 
     def examples(self, indices: Tensor) -> Batch:
-        """Return the preprocessed inputs (…, *) and targets (…, *) at positions (…) in the split."""
-        inputs = self.preprocess(self.split.inputs.index_select(0, indices.flatten()))
-        targets = self.split.targets.index_select(0, indices.flatten())
-        return inputs.view(*indices.shape, *inputs.shape[1:]), targets.view(*indices.shape, *targets.shape[1:])
+        """Return the preprocessed inputs (…, *) and targets (…, *) at indices (…), or (…, 1 + K) if augmented."""
+        positions = indices if self.augmentation is None else indices[..., 0]
+        inputs = self.split.inputs.index_select(0, positions.flatten())
+        if self.augmentation is not None:
+            inputs = self.augmentation.apply(inputs, indices[..., 1:].flatten(end_dim=-2))
+        inputs = self.preprocess(inputs)
+        targets = self.split.targets.index_select(0, positions.flatten())
+        return inputs.view(*positions.shape, *inputs.shape[1:]), targets.view(*positions.shape, *targets.shape[1:])
 
     def batch(self, step: int) -> Batch:
         """Return the preprocessed batch of `step`, counted from 0."""

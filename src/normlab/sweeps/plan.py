@@ -16,7 +16,7 @@ from normlab.sweeps.claims import check_metrics
 
 log = logging.getLogger(__name__)
 
-DATA = ("data", "preprocessing", "accelerator")
+DATA = ("data", "preprocessing", "accelerator", "augmentation", "sampler")
 NETWORK = (
     "model",
     "normalizer",

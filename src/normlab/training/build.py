@@ -30,7 +30,7 @@ from normlab.training.callbacks import (
     quieten_lightning,
     warn_of_inexact_resumption,
 )
-from normlab.training.data import Data, LoadData, load_data
+from normlab.training.data import Data, LoadData, build_batches, load_data
 from normlab.training.loggers import MakeLogger, build_loggers
 from normlab.training.module import TrainingModule
 from normlab.training.observations import Evaluations, Observations, build_evaluations, build_observations
@@ -109,7 +109,7 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
             build_network(settings, splits).to(device),
             bind(settings, "objective"),
             bind(settings, "optimizer"),
-            BatchStream(splits.train, preprocess, size, steps, seed),
+            build_batches(settings, data),
             accelerator["precision"],
             accelerator["cuda_graph"],
         )

@@ -1,4 +1,4 @@
-"""The data of a run on its device, with the preprocessing fitted and samples of the inputs."""
+"""The data of a run on its device, with the preprocessing fitted, samples of the inputs, and the batches."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normlab.config.targets import call
-from normlab.data import Split, Splits
+from normlab.config.targets import bind, call
+from normlab.contracts import require_contract
+from normlab.data import Augmentation, BatchStream, Split, Splits
 from normlab.data.preprocessing import Preprocess, Rotation, fit_preprocessing, transform_splits
 from normlab.measurements.input_samples import Samples, sample_inputs
 
@@ -68,6 +69,27 @@ def _try_data(key: str, device: torch.device) -> Data:
     splits = Splits.of(call(settings, "data")).to(device)
     few = Split(*(part[:FEW] for part in splits.train))
     return Data(splits, fit_preprocessing(call(settings, "preprocessing"), few, splits.task), {})
+
+
+def build_batches(settings: Mapping[str, Any], data: Data) -> BatchStream:
+    """Return the training batches of a run. Raises ConfigurationError and ValueError."""
+    augmentation = call(settings, "augmentation")
+    if augmentation is not None:
+        require_contract(augmentation, Augmentation, "augmentation")
+        if isinstance(call(settings, "preprocessing"), Rotation):
+            raise ValueError(
+                "augmentation changes images in every step, but a preprocessing that rotates them (pca, zca) is done"
+                " once, before the first: choose augmentation=none or another preprocessing"
+            )
+    return BatchStream(
+        data.splits.train,
+        data.preprocess,
+        settings["batch_size"],
+        settings["steps"],
+        settings["seed"],
+        sampler=bind(settings, "sampler"),
+        augmentation=augmentation,
+    )
 
 
 def keep_as_is(inputs: Tensor) -> Tensor:
