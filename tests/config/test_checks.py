@@ -9,7 +9,7 @@ from normlab.errors import ConfigurationError
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("+lr=0.1", "nothing reads the key lr: choose one of seed, steps"),
+        ("+lr=0.1", "nothing reads the key lr: choose one of seed, batch_size"),
         ("+accelerator.cores=2", "nothing reads the key accelerator.cores: choose one of kind"),
         ("+report.title=x", "nothing reads the key report.title: choose one of source"),
         ("+observe.val.last=2", "nothing reads observe.val.last: choose first, every or unless"),

@@ -56,10 +56,23 @@ def test_a_run_leaves_its_record_config_curves_events_checkpoint_and_log(
     assert curves["test/accuracy"] == {30: record["metrics"]["test/accuracy"]}
 
 
+def test_a_run_of_epochs_is_kept_as_the_one_of_as_many_steps(
+    normlab: Command, runs: Callable[[str], list[Path]]
+) -> None:
+    finished = normlab(*(text for text in SMALL if not text.startswith("steps")), "epochs=0.1")
+    assert finished.returncode == 0, finished.stderr
+    (run,) = runs("single")
+    assert record_of(run)["steps"] == 2
+    kept = OmegaConf.load(run / "config.yaml")
+    assert (kept.steps, kept.epochs) == (2, None)
+    assert "is already finished" in normlab(*SMALL, "steps=2").stdout
+
+
 def test_help_lists_the_choices_and_does_not_wait_for_torch(normlab: Command) -> None:
     finished = normlab("--help", **LISTING_IMPORTS)
     assert finished.returncode == 0
-    assert "normalizer: batch, batch_norm_1d, formula, none, slim" in finished.stdout
+    (normalizers,) = (line for line in finished.stdout.splitlines() if line.startswith("normalizer: "))
+    assert {"batch", "none", "tf_layers"} <= {*normalizers.partition(": ")[2].split(", ")}
     assert "normlab.config.checks" in imported(finished.stderr)
     assert not imported(finished.stderr) & {"torch", "pytorch_lightning", "numpy", "pandas"}
 

@@ -29,8 +29,8 @@ REFUSED = {
     "limit_train_batches": "use steps",
     "limit_val_batches": "use observe.NAME.first and .every",
     "logger": "metrics.csv and TensorBoard are always written; for others use +loggers.NAME._target_",
-    "max_epochs": "use steps",
-    "min_epochs": "use steps",
+    "max_epochs": "use epochs or steps",
+    "min_epochs": "use epochs or steps",
     "num_nodes": "use accelerator.processes",
     "num_sanity_val_steps": "use observe.NAME.first and .every",
     "overfit_batches": "use a smaller data set",
@@ -74,12 +74,16 @@ def validate(config: DictConfig, working_directory: str | None = None) -> dict[s
     _check_published(settings["published"])
     _check_ranges(settings)
     _check_accelerator(settings)
-    if working_directory is not None and str(Path.cwd()) != working_directory:
-        for node, key in ((settings, "output_root"), (settings["data"], "root")):
-            if isinstance(node.get(key), str):
-                node[key] = str(working_directory / Path(node[key]).expanduser())
+    for node, key in ((settings, "output_root"), (settings["data"], "root")):
+        anchor_path(node, key, working_directory)
     settings["data_digest"] = _digest_data(settings["data"])
     return settings
+
+
+def anchor_path(node: dict[Any, Any], key: str, working_directory: str | None) -> None:
+    """Let a relative path start in a directory, even if Hydra has changed that of the job."""
+    if working_directory is not None and str(Path.cwd()) != working_directory and isinstance(node.get(key), str):
+        node[key] = str(working_directory / Path(node[key]).expanduser())
 
 
 def select_observations(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

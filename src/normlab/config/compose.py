@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from normlab.config.checks import validate
+from normlab.config.epochs import resolve_steps
 from normlab.config.schema import Config, register_schema
 from normlab.errors import ConfigurationError
 from normlab.runs.directory import RunDirectory
@@ -51,6 +52,7 @@ def read_run(config: DictConfig) -> Run:
         ConfigurationError: naming key and remedy.
     """
     job = HydraConfig.get()
+    resolve_steps(config, job.overrides.task, job.runtime.cwd)
     run = Run(
         settings=validate(config, job.runtime.cwd),
         choices={group: name for group, name in job.runtime.choices.items() if name and not group.startswith("hydra/")},

@@ -38,8 +38,9 @@ class Config:
     """Every top-level key. A group of type dict holds a `_target_` and its arguments."""
 
     seed: int = 0
-    steps: int = MISSING
-    batch_size: int = MISSING
+    batch_size: int = MISSING  # before steps, which it determines at equal epochs: reports name variants by the first
+    steps: int | None = None  # null: from epochs, or else 10,000
+    epochs: float | None = None  # in place of steps
     data: dict[str, Any] = MISSING
     preprocessing: dict[str, Any] = MISSING
     augmentation: dict[str, Any] = MISSING

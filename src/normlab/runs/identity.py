@@ -18,6 +18,7 @@ WITHOUT_EFFECT = (
     "by_normalizer",
     "observe.histograms",
     "loggers",
+    "epochs",
 )
 """Keys that cannot change a result: runs that differ in these alone are the same run.
 
