@@ -1,6 +1,6 @@
 """Data in memory: sources, their tasks, preprocessing, and the step-indexed stream of batches."""
 
-from normlab.data.augmentation import Augmentation, CropFlip, unaugmented
+from normlab.data.augmentation import Augmentation, CropFlip, keep_images
 from normlab.data.batches import BatchStream
 from normlab.data.digits import digits
 from normlab.data.mnist import DataError, fashion_mnist, mnist
@@ -22,7 +22,7 @@ __all__ = [
     "by_class",
     "digits",
     "fashion_mnist",
+    "keep_images",
     "mnist",
     "shuffled",
-    "unaugmented",
 ]

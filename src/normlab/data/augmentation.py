@@ -22,7 +22,7 @@ class Augmentation(Protocol):
         """Return the changed inputs (B, …), as they were before preprocessing, by draws (B, K) on their device."""
 
 
-def unaugmented() -> None:
+def keep_images() -> None:
     """Return no augmentation."""
 
 
