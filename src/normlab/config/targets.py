@@ -1,10 +1,9 @@
 """The `_target_` of a config group: imported, its settings checked against its parameters, then called or bound."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import NoneType, UnionType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
@@ -97,8 +96,8 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
 def _kind(parameter: inspect.Parameter) -> str | None:
     """Return the kind of value that a parameter takes, judged by its default; None if that does not show."""
     default = parameter.default
-    if isinstance(parameter.annotation, UnionType) and len({*get_args(parameter.annotation)} - {NoneType}) > 1:
-        return None
+    if any(get_origin(each) in (Sequence, list, tuple) for each in get_args(parameter.annotation)):
+        return None  # a list beside what the default shows
     if isinstance(default, bool):
         return "true or false"
     if isinstance(default, int | float):
