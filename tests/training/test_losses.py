@@ -6,6 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -79,6 +81,18 @@ def test_large_logits_give_a_finite_loss_with_finite_gradients(objective: Object
 
     assert torch.isfinite(loss)
     assert torch.isfinite(torch.autograd.grad(loss, logits)[0]).all()
+
+
+@given(smoothing=st.floats(0, 1), classes=st.integers(2, 6))
+@settings(deadline=None)
+def test_smoothed_labels_are_mixed_with_even_ones(smoothing: float, classes: int) -> None:
+    logits, labels = drawn(7, classes)
+    one_hot = torch.eye(classes, dtype=torch.float64)[labels]
+    targets = [one_hot + smoothing * (even - one_hot) for even in (1 / classes, 0.5)]
+    softmax = torch.nn.functional.cross_entropy(logits, targets[0])
+    sigmoid = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets[1])
+    torch.testing.assert_close(softmax_cross_entropy(logits, labels, smoothing), softmax, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(sigmoid_cross_entropy(logits, labels, smoothing), sigmoid, rtol=1e-12, atol=1e-14)
 
 
 def test_the_gradient_of_the_softmax_objective_is_share_minus_target() -> None:
