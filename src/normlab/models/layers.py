@@ -128,6 +128,22 @@ def list_normalizers(network: nn.Module) -> list[tuple[str, nn.Module]]:
     return [(name, normalizer) for name, normalizer in list_places(network) if type(normalizer) is not nn.Identity]
 
 
+def list_linear_maps(network: nn.Module) -> list[tuple[str, nn.Linear | nn.Conv2d]]:
+    """Return (name, layer) of all dense layers and convolutions, from input to output."""
+    return [(name, layer) for name, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+
+
+def name_normalizer_parameters(network: nn.Module) -> set[str]:
+    """Return the names in `network.named_parameters()` of the parameters of its normalizers."""
+    own = {parameter for _, normalizer in list_places(network) for parameter in normalizer.parameters()}
+    return {name for name, parameter in network.named_parameters() if parameter in own}
+
+
+def name_output_parameters(network: nn.Module) -> set[str]:
+    """Return the names of the parameters of the output layer, which is the last linear map; none if there is none."""
+    return {f"{name}.{own}" for name, layer in list_linear_maps(network)[-1:] for own, _ in layer.named_parameters()}
+
+
 def make_dense_block(
     inputs: int, outputs: int, normalizer: NormalizerFactory, activation: str, place: NormalizationPlace = "before"
 ) -> Block:

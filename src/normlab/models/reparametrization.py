@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from normlab.models.layers import list_linear_maps
+
 
 class WeightNorm(nn.Module):
     """w = g · v / ‖v‖ for each output, g = ‖v‖ at start (Salimans and Kingma, 2016, arXiv:1602.07868, equation 2).
@@ -113,7 +115,7 @@ def reparametrize(network: nn.Module, make_reparametrization: Callable[[], nn.Mo
     """
     if type(make_reparametrization()) is nn.Identity:
         return
-    layers = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    layers = list_linear_maps(network)
     for name, layer in layers if getattr(make_reparametrization(), "output", True) else layers[:-1]:
         try:
             parametrize.register_parametrization(layer, "weight", make_reparametrization())
