@@ -122,6 +122,9 @@ def test_only_the_convolutions_of_tf_nn_start_from_the_truncated_normal() -> Non
             "reparametrization",
             "objective",
             "optimizer",
+            "schedule",
+            "gradient",
+            "trainable",
             "accelerator",
         )
         for choice in choices_of(group)

@@ -24,7 +24,7 @@ from ..choices import choices_of
 
 GROUPS = (
     *("preprocessing", "augmentation", "sampler", "model", "normalizer", "initializer", "reparametrization"),
-    *("objective", "optimizer", "accelerator"),
+    *("objective", "optimizer", "schedule", "gradient", "trainable", "accelerator"),
 )
 VALUES = (
     "steps=7",

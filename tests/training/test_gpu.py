@@ -48,6 +48,18 @@ def test_a_population_ends_as_lone_runs_do(tmp_path: Path, model: str, optimizer
         assert losses(each) == pytest.approx(losses(lone), rel=1e-3)
 
 
+@pytest.mark.parametrize("clip", ["clip_norm", "adaptive_clip"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_a_population_with_schedule_and_clipping_ends_as_lone_runs_do(tmp_path: Path, schedule: str, clip: str) -> None:
+    overrides = ("model=convnet", "optimizer=momentum", f"schedule={schedule}", f"gradient={clip}")
+    together = [planned(tmp_path / "together", *overrides, f"seed={seed}") for seed in range(2)]
+    train_together(together)
+    for each in together:
+        lone = planned(tmp_path / "alone", *overrides, f"seed={each.settings['seed']}")
+        train(lone)
+        assert losses(each) == pytest.approx(losses(lone), rel=1e-3)
+
+
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
 def test_deterministic_runs_repeat_bit_by_bit(tmp_path: Path, precision: str) -> None:
     found = []

@@ -97,6 +97,16 @@ def list_automatic_keys(config: Mapping[str, Any]) -> list[str]:
     return [*callbacks, *(f"trainer.{key}" for key in config["trainer"] if key not in HARMLESS)]
 
 
+def changes_rate(config: Mapping[str, Any]) -> bool:
+    """Return whether the schedule changes the learning rate during the run."""
+    return bool(config["schedule"] != {"_target_": "normlab.training.schedules.constant", "warmup": 0})
+
+
+def clips_gradients(config: Mapping[str, Any]) -> bool:
+    """Return whether `gradient` names anything but the identity."""
+    return bool(config["gradient"].get("_target_") != "torch.nn.Identity")
+
+
 def _complete_rule(name: str, rule: Any) -> dict[str, Any] | None:
     if rule is not None and not isinstance(rule, Mapping):
         raise ConfigurationError(f"observe.{name}={rule} is no schedule: set observe.{name}.first and .every, or null")
@@ -180,6 +190,13 @@ def _check_ranges(config: Mapping[str, Any]) -> None:
     lr = config["optimizer"].get("lr")
     if isinstance(lr, int | float) and lr < 0:
         raise ConfigurationError(f"optimizer.lr={lr} is out of range: choose at least 0")
+    smoothing = config["objective"].get("label_smoothing", 0.0)
+    if isinstance(smoothing, int | float) and not 0 <= smoothing <= 1:
+        raise ConfigurationError(f"objective.label_smoothing={smoothing} is out of range: choose 0 to 1")
+    if clips_gradients(config) and config["trainer"].get("gradient_clip_val"):
+        raise ConfigurationError(
+            "trainer.gradient_clip_val and gradient would both clip: leave it out, or choose gradient=none"
+        )
 
 
 def _check_accelerator(config: Mapping[str, Any]) -> None:
@@ -202,6 +219,11 @@ def _check_accelerator(config: Mapping[str, Any]) -> None:
                 f"{automatic[0]} makes Lightning train batch by batch, which excludes accelerator.{key}: choose"
                 f" accelerator.{key}={str(default).lower()}"
             )
+    if accelerator["cuda_graph"] and changes_rate(config):
+        raise ConfigurationError(
+            "accelerator.cuda_graph records the learning rate, which schedule changes: choose"
+            " accelerator.cuda_graph=false, or schedule=constant without warmup"
+        )
     if accelerator["cuda_graph"] and (processes > 1 or accelerator["precision"] == "16-mixed"):
         raise ConfigurationError(
             "accelerator.cuda_graph records a step that waits for nothing, while a step of several processes waits for"

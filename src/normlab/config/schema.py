@@ -53,6 +53,9 @@ class Config:
     by_normalizer: dict[str, Any] = field(default_factory=dict)  # lookup table for interpolations, by normalizer
     objective: dict[str, Any] = MISSING
     optimizer: dict[str, Any] = MISSING
+    schedule: dict[str, Any] = MISSING  # of the learning rate
+    gradient: dict[str, Any] = MISSING  # clipping
+    trainable: dict[str, Any] = MISSING  # parameters that are trained
     accelerator: Accelerator = field(default_factory=Accelerator)
     sync_statistics: bool = True  # over the processes of a run
     observe: dict[str, Any] = field(default_factory=dict)  # measurements during training, by name

@@ -70,7 +70,9 @@ def _to_float64(inputs: torch.Tensor) -> torch.Tensor:
 
 def _copy(member: TrainingModule, batches: BatchStream) -> TrainingModule:
     """Return a copy of a module at the same step, with a new optimizer."""
-    copied = TrainingModule(copy.deepcopy(member.network), member.objective, member.make_optimizer, batches)
+    copied = TrainingModule(
+        copy.deepcopy(member.network), member.objective, member.make_optimizer, batches, recipe=member.recipe
+    )
     copied.autocast_type = member.autocast_type
     copied.steps_done = member.steps_done
     return copied

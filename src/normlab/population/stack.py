@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch.func import functional_call, vmap
 
 from normlab.training.cuda_graph import GraphedStep
 from normlab.training.module import TrainingModule
+from normlab.training.schedules import ScheduledRates
 
 
 class Stack:
@@ -37,7 +39,10 @@ class Stack:
             raise ValueError("the members have not done the same number of steps")
         self.parameters = _stack([dict(member.network.named_parameters()) for member in members])
         self.buffers = _stack([dict(member.network.named_buffers()) for member in members])
-        self.optimizer = first.make_optimizer(self.parameters.values())  # type: ignore[arg-type]  # leaves, as parameters are
+        masks = {name: torch.stack([member.recipe.masks[name] for member in members]) for name in first.recipe.masks}
+        self.recipe = replace(first.recipe, masks=masks)
+        self.optimizer = self.recipe.build_optimizer(first.make_optimizer, self.parameters)
+        self.rates = ScheduledRates(self.optimizer, self.recipe.schedule, first.batches.steps)
 
         def loss_of_one(
             parameters: dict[str, Tensor], buffers: dict[str, Tensor], inputs: Tensor, targets: Tensor
@@ -48,7 +53,7 @@ class Stack:
         warnings.filterwarnings("ignore", "There is a performance drop because we have not yet implemented")
         self._losses = vmap(loss_of_one)
         self._step: Callable[[Tensor], Tensor] = self.step
-        if first.batches.split.inputs.is_cuda:
+        if first.batches.split.inputs.is_cuda and self.recipe.schedule is None:  # a graph would record the rate
             self._step = GraphedStep(self.step, self.optimizer)
         self._stack_optimizer_states()
 
@@ -60,6 +65,7 @@ class Stack:
         """
         losses = []
         for step in steps:
+            self.rates.set(step)
             losses.append(self._step(torch.stack([member.batches.indices(step) for member in self.members])))
             if self.stop_requested:
                 break
@@ -85,6 +91,7 @@ class Stack:
         with first.forward_context():
             losses = self._losses(self.parameters, self.buffers, inputs, targets)
         losses.sum().backward()  # type: ignore[no-untyped-call]
+        self.recipe.adjust_gradients(self.parameters, stacked=True)
         self.optimizer.step()
         detached: Tensor = losses.detach()
         return detached
@@ -106,7 +113,10 @@ class Stack:
     def _stack_optimizer_states(self) -> None:
         """Stack the states of the members' own optimizers, which hold something after a checkpoint was restored."""
         states = {}
-        for number, name in enumerate(self.parameters):
+        names = {stacked: name for name, stacked in self.parameters.items()}
+        in_groups = [stacked for group in self.optimizer.param_groups for stacked in group["params"]]
+        for number, stacked in enumerate(in_groups):
+            name = names[stacked]
             by_member = [member.optimizer.state[member.network.get_parameter(name)] for member in self.members]
             states[number] = {
                 key: torch.stack([state[key] for state in by_member]) if _is_of_weights(key, value) else value

@@ -24,6 +24,8 @@ NETWORK = (
     "convolution_initializer",
     "reparametrization",
     "objective",
+    "gradient",
+    "trainable",
     "observe",
     "evaluate",
 )

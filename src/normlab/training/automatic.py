@@ -140,6 +140,25 @@ class AutomaticModule(TrainingModule):
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         self.steps_done += 1
         self.has_stepped = True
+        if self.steps_done < self.batches.steps:
+            self.rates.set(self.steps_done)
+
+    def on_train_start(self) -> None:
+        # Not in `optimizer_step`: callbacks see the rates of a step from the start of its batch.
+        self.rates.set(self.steps_done)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Mask and clip the gradients that a step of the optimizer takes."""
+        if self.recipe.changes_gradients:
+            if getattr(optimizer, "_step_supports_amp_scaling", False):  # whose gradients Lightning leaves scaled
+                self.scaler.unscale_(optimizer)
+            self.recipe.adjust_gradients(dict(self.network.named_parameters()))
+        super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_fit_start(self) -> None:
         # With a limit of steps Lightning cannot resume from the end of an epoch, which it does after this hook.

@@ -34,6 +34,7 @@ from normlab.training.data import Data, LoadData, build_batches, load_data
 from normlab.training.loggers import MakeLogger, build_loggers
 from normlab.training.module import TrainingModule
 from normlab.training.observations import Evaluations, Observations, build_evaluations, build_observations
+from normlab.training.recipe import bind_optimizer, build_recipe
 from normlab.training.trial import try_measurements, try_objective, try_step
 
 log = logging.getLogger(__name__)
@@ -105,13 +106,16 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
         splits, preprocess = data.splits, data.preprocess
         size, steps, seed = settings["batch_size"], settings["steps"], settings["seed"]
         in_chunks = not list_automatic_keys(settings)
+        network = build_network(settings, splits).to(device)
+        recipe = build_recipe(settings, network)
         module = (TrainingModule if in_chunks else AutomaticModule)(
-            build_network(settings, splits).to(device),
+            network,
             bind(settings, "objective"),
-            bind(settings, "optimizer"),
+            bind_optimizer(settings),
             build_batches(settings, data),
             accelerator["precision"],
             accelerator["cuda_graph"],
+            recipe,
         )
         get_statistics_batch(module.network, size, accelerator["processes"])  # for its check of the batch size
         observations, evaluations = build_observations(settings, splits), build_evaluations(settings, splits)

@@ -114,6 +114,8 @@ def check_automatic(
             " after clipping: choose optimizer.fused=false"
         )
     for key, callback in callbacks.items():
+        if module.recipe.schedule is not None and isinstance(callback, StochasticWeightAveraging):
+            raise ConfigurationError(f"{key} and schedule would both set the learning rate: choose schedule=constant")
         for layer in _list_averaging(module) if isinstance(callback, StochasticWeightAveraging) else ():
             if not hasattr(layer, "momentum"):
                 raise ConfigurationError(

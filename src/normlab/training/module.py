@@ -1,6 +1,6 @@
 """The LightningModule around any network, loss and optimizer; one training batch of it is a chunk of steps."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -12,6 +12,8 @@ from normlab.data.batches import BatchStream
 from normlab.measurements.contract import Objective
 from normlab.training.cuda_graph import GraphedStep
 from normlab.training.data_parallel.gradients import DataParallel
+from normlab.training.recipe import MakeOptimizer, Recipe
+from normlab.training.schedules import ScheduledRates
 
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """Precision of the training passes → type that autocast uses."""
@@ -29,27 +31,31 @@ class TrainingModule(pl.LightningModule):
     Args:
         network: from inputs (N, …) to logits (N, …, K).
         objective: from logits and targets (N, …) to the mean loss.
-        optimizer: from the parameters to an optimizer.
+        optimizer: from the parameters, or groups of them, to an optimizer.
         batches: the training batches by step.
         precision: a key of `AUTOCAST`; weights, gradients and running averages are float32 in all.
-        cuda_graph: record the step on the GPU and replay it.
+        cuda_graph: record the step on the GPU and replay it, which excludes a schedule.
+        recipe: what else happens around a step of the optimizer.
     """
 
     def __init__(
         self,
         network: nn.Module,
         objective: Objective,
-        optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
+        optimizer: MakeOptimizer,
         batches: BatchStream,
         precision: str = "32-true",
         cuda_graph: bool = False,
+        recipe: Recipe = Recipe(),  # noqa: B008  # it is frozen
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.network = network
         self.objective = objective
         self.make_optimizer = optimizer
-        self.optimizer = optimizer(network.parameters())
+        self.recipe = recipe
+        self.optimizer = recipe.build_optimizer(optimizer, dict(network.named_parameters()))
+        self.rates = ScheduledRates(self.optimizer, recipe.schedule, batches.steps)
         self.batches = batches
         self.autocast_type = AUTOCAST[precision]
         # `self.device` is the CPU until Lightning trains, and stays so in a population.
@@ -86,6 +92,7 @@ class TrainingModule(pl.LightningModule):
         """Make a step, counted from 0; return its loss before the update."""
         if self.parallel is not None:
             self.parallel.seed_step(step, self.device)
+        self.rates.set(step)
         loss = self._step(self.batches.indices(step, self.parallel.shard if self.parallel else None))
         self.steps_done += 1
         return loss
@@ -98,6 +105,9 @@ class TrainingModule(pl.LightningModule):
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self.parallel is not None:
             loss = self.parallel.average(self.network, loss, self.stop_requested)
+        if self.recipe.changes_gradients:
+            self.scaler.unscale_(self.optimizer)
+            self.recipe.adjust_gradients(dict(self.network.named_parameters()))
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss.detach()

@@ -50,10 +50,12 @@ def try_step(module: TrainingModule) -> None:
     inputs, targets = module.batches.examples(examples)
     try:
         with copy_for_training(module.network) as network, torch.enable_grad():
-            optimizer = module.make_optimizer(network.parameters())
+            parameters = dict(network.named_parameters())
+            optimizer = module.recipe.build_optimizer(module.make_optimizer, parameters)
             with module.forward_context():
                 loss = module.objective(network(inputs), targets)
             torch.autograd.backward(loss)
+            module.recipe.adjust_gradients(parameters)
             if module.automatic_optimization:
                 optimizer.step(lambda: loss.item())
             else:
