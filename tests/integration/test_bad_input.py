@@ -22,6 +22,7 @@ DIGITS = "data=digits"
         (["steps=0"], "steps=0 is out of range: choose at least 1"),
         (["batch_size=0"], "batch_size=0 is out of range: choose at least 1"),
         (["optimizer.lr=-0.1"], "optimizer.lr=-0.1 is out of range: choose at least 0"),
+        (["objective.label_smoothing=1.5"], "objective.label_smoothing=1.5 is out of range: choose 0 to 1"),
         (["seed=-1"], "seed=-1 is out of range: choose 0 to 4294967295"),
         (["seed=4294967296"], "seed=4294967296 is out of range"),
         (["observe.val.every=0"], "observe.val.every=0 is out of range"),
@@ -73,6 +74,7 @@ def test_a_mistake_in_the_config_ends_in_one_message_that_does_not_wait_for_torc
         (["model=convnet", "normalizer._target_=torch.nn.LayerNorm"], "fails in LayerNorm ("),
         (["model.activation=rely"], "there is no activation 'rely': choose one of relu, sigmoid"),
         (["normalizer=batch", "normalizer.momentum=3"], "momentum must be in [0, 1], got 3"),
+        (["schedule=cosine", "schedule.warmup=10001"], "schedule.warmup=10001 is out of range: choose 0 to 10000"),
         (["normalizer._target_=torch.nn.Nothing"], "normalizer._target_=torch.nn.Nothing cannot be imported"),
         (
             ["model=language_model"],
