@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 
 from normlab.config.schema import Accelerator, Config, Report
 from normlab.errors import ConfigurationError
@@ -62,6 +62,8 @@ def validate(config: DictConfig, working_directory: str | None = None) -> dict[s
     """
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ConfigurationError(f"{error.full_key} has no value: set {error.full_key}=VALUE") from error
     except Exception as error:
         raise ConfigurationError(str(error)) from error
     assert isinstance(plain, dict)

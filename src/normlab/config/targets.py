@@ -37,6 +37,9 @@ def bind(settings: Mapping[str, Any], group: str) -> "partial[Any]":
     return partial(target, *positional["_args_"], **instantiate(keywords, _convert_="all"))
 
 
+EXTRAS = {"timm": "networks", "torchvision": "networks"}
+"""Package that a target may be in → extra that installs it."""
+
 _OF_HYDRA = ("_target_", "_args_", "_partial_", "_convert_", "_recursive_")
 """Keys that tell Hydra's `instantiate` how to call a target."""
 
@@ -59,7 +62,10 @@ def _import_target(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
     try:
         target: Callable[..., Any] = get_object(node["_target_"])
     except Exception as error:
-        raise ConfigurationError(f"{group}._target_={node['_target_']} cannot be imported: {error}") from error
+        cause = error.__cause__ or error
+        extra = EXTRAS.get(getattr(cause, "name", None) or "")
+        remedy = f": pip install 'normlab[{extra}]'" if extra else ""
+        raise ConfigurationError(f"{group}._target_={node['_target_']} cannot be imported: {cause}{remedy}") from error
     return target
 
 
@@ -70,6 +76,8 @@ def _check_types(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
     """
     parameters = find_parameters({group: node}, group) or {}
     for key, value in node.items():
+        if isinstance(value, Mapping) and "_target_" in value:
+            _import_target(f"{group}.{key}", value)
         wanted = _kind(parameters[key]) if key in parameters else None
         accepts = wanted is None or (_accepts_null(parameters[key]) if value is None else _KINDS[wanted](value))
         if not accepts:
