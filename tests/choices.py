@@ -12,6 +12,7 @@ from .small_digits import SMALL
 
 TINY: dict[str, tuple[str, ...]] = {
     "deep_cnn": ("model.depth=7",),
+    "imported": ("model.network._target_=tests.small_network.SmallNetwork",),
     "language_model": ("data._target_=tests.small_tokens.SmallTokens", "model.dim=8", "model.depth=2", "model.heads=2"),
     "lstm": ("model.hidden=10", "optimizer.lr=0.001"),  # at scale 1 a higher rate blows rounding up
     "resnet": ("model.depth=8", "model.width=4"),

@@ -2,6 +2,7 @@
 
 from normlab.models.convnet import ConvNet
 from normlab.models.deep_cnn import DeepCNN
+from normlab.models.importing import ImportedNetwork
 from normlab.models.initializers import GlorotUniform, HeNormal, Normal, TruncatedNormal, initialize
 from normlab.models.language_model import LanguageModel
 from normlab.models.lstm import LSTM
@@ -22,6 +23,7 @@ __all__ = [
     "DeepCNN",
     "GlorotUniform",
     "HeNormal",
+    "ImportedNetwork",
     "LanguageModel",
     "Normal",
     "ResNet",

@@ -61,13 +61,15 @@ def initialize(
     Weights of `torch.nn.Linear` and `Conv2d` come from `initializer`, those of `Conv2d` from `convolution_initializer`
     if given; their biases start at zero. Every other module draws its own: by `draw_parameters` (see `Normalizer`), or
     by `reset_parameters`, as those of torch.nn do, under a stream of its own. A module comes after those in it, so that
-    `reset_parameters` of a whole network has the last word.
+    `reset_parameters` of a whole network has the last word. Modules with a true attribute `keeps_values` are left out.
 
     Returns:
         Names of the parameters that are not drawn this way and not constant: they differ between runs with one seed.
     """
     unpaired = []
     for module_name, module in reversed([*network.named_modules()]):
+        if getattr(module, "keeps_values", False):
+            continue
 
         def generator_for(parameter: str, module_name: str = module_name) -> torch.Generator:
             return generator(seed, f"{module_name}.{parameter}")

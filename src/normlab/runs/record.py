@@ -30,6 +30,8 @@ class Record:
     statistics_batch: dict[str, int] = field(default_factory=dict)
     """Block → number of examples whose statistics its normalizer uses in training, if it keeps running averages: the
     whole batch, or one process's part of it."""
+    replaced: dict[str, str] = field(default_factory=dict)
+    """Layer of an imported network → what became of it, such as BatchNorm2d → GroupNorm."""
     environment: dict[str, Any] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     """Module → digest of the code that is no released package (see `normlab.runs.sources`)."""

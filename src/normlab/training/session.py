@@ -2,6 +2,7 @@
 
 import logging
 import traceback
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,6 +36,10 @@ def prepare(run: Run, parts: Parts, networks: int = 1) -> Record:
     if networks > 1:
         record.environment["trained_together"] = networks
     record.statistics_batch = get_statistics_batch(parts.module.network, run.settings["batch_size"], processes)
+    record.replaced = getattr(parts.module.network, "replaced", {})
+    if record.replaced:
+        changes = Counter(record.replaced.values()).items()
+        log.info("%s: %s", run.id, ", ".join(f"{count} × {change}" for change, count in changes))
     record.training = "automatic optimization" if isinstance(parts.module, AutomaticModule) else "chunks"
     record.metrics_info = {name: asdict(metric) for name, metric in parts.metrics.items()}
     run.directory.checkpoint.parent.mkdir(exist_ok=True)
