@@ -95,6 +95,16 @@ def test_it_trains_in_one_sweep_in_populations_is_killed_and_resumed_and_reporte
     assert {"curves_gradient_norm.png", "gradient_norm.png"} <= {figure.name for figure in report.glob("figures/*")}
 
 
+def test_the_layers_of_its_own_network_are_replaced(tmp_path: Path, site: Path, normlab: Command) -> None:
+    network = ("model=imported", "model.network._target_=reading.small_net.SmallNet", "normalizer=batch")
+    finished = normlab("data=digits", *network, "steps=2", PYTHONPATH=str(site))
+    assert finished.returncode == 0, finished.stderr
+    [run] = tmp_path.glob("outputs/single/runs/*")
+    assert "2 × BatchNorm2d → BatchNorm" in (run / "run.log").read_text()
+    replaced = record_of(run)["replaced"]
+    assert replaced == {f"network.features.{place}": "BatchNorm2d → BatchNorm" for place in (1, 4)}
+
+
 def test_the_documentation_shows_its_files_as_they_are() -> None:
     shown = re.findall(r"^`([\w/.]+)`:\n\n```\w*\n(.*?)^```$", (DOCS / "extending.md").read_text(), re.M | re.S)
     files = {
