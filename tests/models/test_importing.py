@@ -48,8 +48,8 @@ SWIN = (
     *("+model.network.depths=[1,1]", "+model.network.num_heads=[2,4]", "+model.network.drop_path_rate=0"),
 )
 """Its layers are passed maps (N, H, W, C)."""
-GROUP = ("normalizer._target_=torch.nn.GroupNorm", "+normalizer.num_groups=2")
-LAYER = ("normalizer._target_=torch.nn.LayerNorm", "+normalizer.eps=1e-5")
+GROUP = ("normalizer=group", "normalizer.groups=2")
+LAYER = ("normalizer=layer", "normalizer.eps=1e-5")
 
 
 def module_of(target: str, *overrides: str) -> TrainingModule:
@@ -144,7 +144,7 @@ def test_another_normalizer_computes_what_torchvision_does_with_it(
         (RESNET, GROUP),
         (PREACTIVATION, ("normalizer=none",)),
         (VIT, ("normalizer=batch",)),
-        (VIT, LAYER),
+        (VIT, ("normalizer=layer_channels",)),
     ],
     ids=lambda value: " ".join(value[:2]),
 )
@@ -423,7 +423,7 @@ def no_network() -> int:
         (here("Trained"), ("model.replace=[BatchNorm]",), "replace names BatchNorm: choose among BatchNorm2d, Conv2d"),
         (here("Trained"), ("model.replace=BatchNorm2d",), "has the wrong type: it is a list"),
         (here("Trained"), ("normalizer=evonorm_b0",), "EvoNormB0 includes an activation.*: choose"),
-        (here("Trained"), (*GROUP, "normalizer.num_groups=3"), r"network.norm has 4 features: .* divisible"),
+        (here("Trained"), ("normalizer=group", "normalizer.channels_per_group=3"), r"network.norm has 4 features: "),
         (here("no_network"), (), r"no_network .* returns no torch.nn.Module"),
         (here("gone"), (), r"model.network._target_=.*gone cannot be imported"),
         ("???", (), "model.network._target_ has no value: "),
