@@ -48,7 +48,7 @@ class ImportedNetwork(nn.Module):
         num_classes: int = 0,
         vocabulary_size: int = 0,
         context: int = 0,
-        replace: Sequence[str] | None = (),
+        replace: Sequence[str] = (),
         initialize: bool = False,
     ) -> None:
         super().__init__()
