@@ -11,7 +11,7 @@ import normlab
 SOURCE = Path(normlab.__file__).parent
 
 FLOORS = (
-    {"contracts", "errors", "randomness", "processes"},
+    {"content", "contracts", "errors", "randomness", "processes"},
     {"runs", "data", "normalizers", "models"},
     {"config", "measurements", "report"},
     {"training"},

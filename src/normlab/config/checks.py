@@ -10,8 +10,8 @@ from typing import Any
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 
 from normlab.config.schema import Accelerator, Config, Report
+from normlab.content import digest_content
 from normlab.errors import ConfigurationError
-from normlab.runs.content import digest_content
 from normlab.runs.identity import flatten
 
 SPLITS = ("train", "val", "test")

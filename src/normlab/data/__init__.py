@@ -3,7 +3,8 @@
 from normlab.data.augmentation import Augmentation, CropFlip, keep_images
 from normlab.data.batches import BatchStream
 from normlab.data.digits import digits
-from normlab.data.mnist import DataError, fashion_mnist, mnist
+from normlab.data.download import DataError
+from normlab.data.mnist import fashion_mnist, mnist
 from normlab.data.samplers import Sampler, by_class, shuffled
 from normlab.data.splits import Split, Splits
 from normlab.data.tasks import Classification, NextToken, Task

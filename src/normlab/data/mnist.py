@@ -1,18 +1,15 @@
 """MNIST and Fashion-MNIST: read from disk or downloaded, and verified by SHA-256."""
 
-import contextlib
 import gzip
-import hashlib
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
-import pooch
 import torch
 
+from normlab.data.download import download, stamp, verify
 from normlab.data.idx import parse_idx
 from normlab.data.splits import Split, Splits
 
@@ -20,12 +17,6 @@ FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 VALIDATION_IMAGES = 5_000
 """The first 5,000 of the 60,000 training images are for validation, as in TensorFlow's tutorial reader."""
-
-DOWNLOAD_TIMEOUT_SECONDS = 20
-
-
-class DataError(Exception):
-    """Missing or corrupt data; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +69,7 @@ def fashion_mnist(root: str | Path) -> Splits:
 
 def _load_or_reuse(dataset: Dataset, directory: Path) -> Splits:
     """Load a data set, or reuse the latest one if its files are unchanged: a worker trains many runs."""
-    stats = (path.stat() for name in FILES for path in sorted(directory.glob(f"{name}*")))
-    key = tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in stats)
-    return _load_once(dataset, directory, key)
+    return _load_once(dataset, directory, stamp(path for name in FILES for path in sorted(directory.glob(f"{name}*"))))
 
 
 @lru_cache(maxsize=1)
@@ -105,51 +94,17 @@ def _read(dataset: Dataset, name: str, directory: Path) -> bytes:
     """Return the verified and unpacked content of one file."""
     plain, gzipped = directory / name, directory / f"{name}.gz"
     if plain.is_file():
-        return _check(plain, dataset.digests[plain.name])
+        verify(plain, dataset.digests[plain.name])
+        return plain.read_bytes()
     if not gzipped.is_file():
-        _download(dataset, gzipped)
-    return gzip.decompress(_check(gzipped, dataset.digests[gzipped.name]))
-
-
-def _check(path: Path, expected: str) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != expected:
-        raise DataError(
-            f"{path} ({len(content)} bytes) is truncated, corrupt or another file:\n"
-            f"  SHA-256 found    {digest}\n"
-            f"  SHA-256 expected {expected}\n"
-            "Nothing was changed. Move the file away to download it again, or put the right one in its place."
+        download(
+            gzipped,
+            dataset.mirrors,
+            dataset.digests[gzipped.name],
+            f"{dataset.name} is not in {directory} and could not be downloaded.\n"
+            f"Looked for {plain} and {gzipped.name} beside it",
+            f"Place the four files (gzipped or not) in {directory}, or name the folder above it with"
+            " data.root=DIR or the environment variable NORMLAB_DATA. data=digits needs no download.",
         )
-    return content
-
-
-def _download(dataset: Dataset, file: Path) -> None:
-    """Download one file from the first mirror that has it; pooch verifies it and moves it into place atomically."""
-    pooch.get_logger().setLevel("WARNING")  # the error below lists all attempts
-    failures = []
-    for mirror in dataset.mirrors:
-        downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=DOWNLOAD_TIMEOUT_SECONDS)
-        digest = f"sha256:{dataset.digests[file.name]}"
-        try:
-            pooch.retrieve(mirror + file.name, digest, fname=file.name, path=file.parent, downloader=downloader)
-            return
-        except Exception as error:  # after any failure (DNS, TLS, HTTP, checksum, disk), try the next mirror
-            failures.append(f"  {mirror}{file.name}\n    {type(error).__name__}: {_shorten(error)}")
-    with contextlib.suppress(OSError):
-        file.parent.rmdir()  # pooch created it; it stays if it holds anything
-    raise DataError(
-        f"{dataset.name} is not in {file.parent} and could not be downloaded.\n"
-        f"Looked for {file.with_suffix('')} and {file.name} beside it, then tried\n"
-        + "\n".join(failures)
-        + f"\nPlace the four files (gzipped or not) in {file.parent}, or name the folder above it with"
-        " data.root=DIR or the environment variable NORMLAB_DATA. data=digits needs no download."
-    )
-
-
-def _shorten(error: Exception, limit: int = 300) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    verify(gzipped, dataset.digests[gzipped.name])
+    return gzip.decompress(gzipped.read_bytes())

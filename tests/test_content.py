@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import normlab
-from normlab.runs.content import digest_content
+from normlab.content import digest_content
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,57 @@
+"""Digests of a user's data, computed once and cached beside other things derived from data."""
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+
+def cache_directory() -> Path:
+    """Return the folder of what is derived from a user's data: `~/.cache/normlab`, or `NORMLAB_CACHE`."""
+    return Path(os.path.expanduser(os.environ.get("NORMLAB_CACHE", "~/.cache/normlab")))  # noqa: PTH111  # never raises
+
+
+@lru_cache  # a sweep composes a thousand jobs on the same data
+def digest_content(root: Path) -> str | None:
+    """Return a digest of a file, or of all files below a directory with their relative paths; None if there is none.
+
+    It is computed again only if the size or the time of change of a file differs from those in `digests.json` in the
+    cache directory. Raises OSError if a file cannot be read.
+    """
+    files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
+    if not files:
+        return None
+    stats = [file.stat() for file in files]
+    names = [str(file.relative_to(root)) for file in files]
+    stamps = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in zip(names, stats, strict=True)]
+    stamp = hashlib.sha256(json.dumps(stamps).encode()).hexdigest()
+    cache = cache_directory() / "digests.json"
+    try:
+        known = json.loads(cache.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    key = str(root.resolve())
+    if known.get(key, {}).get("stamp") != stamp:
+        content = hashlib.sha256()
+        for file, name in zip(files, names, strict=True):
+            content.update(f"{name}\0{digest_file(file)}\n".encode())
+        known[key] = {"stamp": stamp, "digest": content.hexdigest()[:16]}
+        with suppress(OSError):  # next time it is computed again
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            part = cache.with_name(f"{cache.name}.{os.getpid()}")
+            part.write_text(json.dumps(known, indent=1), encoding="utf-8")
+            part.replace(cache)
+    digest = known[key]["digest"]
+    assert isinstance(digest, str)
+    return digest
+
+
+def digest_file(file: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits. Raises OSError if it cannot be read."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
