@@ -12,7 +12,7 @@ from sklearn import decomposition
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from torch import Tensor
 
-from normlab.data import Classification, Split, digits
+from normlab.data import Classification, DataError, Split, digits
 from normlab.data.preprocessing import (
     PCA,
     ZCA,
@@ -311,3 +311,13 @@ def test_images_transformed_beforehand_are_those_of_a_batch_transformed_by_itsel
         split, seen = getattr(source, name), getattr(beforehand, name)
         assert torch.equal(seen.targets, split.targets)
         assert close(seen.inputs[150:214], preprocess(split.inputs[150:214]), 1e-4)
+
+
+@pytest.mark.parametrize("kind", [Center, Standardize, MinMax, PCA, ZCA])
+def test_inputs_larger_than_the_free_memory_in_floating_point_are_refused(
+    kind: type[Preprocessing], small: tuple[Split, Split], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("normlab.data.limits.find_free_memory", lambda: 4 * small[0].inputs.numel())
+    with pytest.raises(DataError, match=f"{kind.__name__}: .* choose preprocessing=unit"):
+        fit_preprocessing(kind(), small[0])
+    fit_preprocessing(Unit(), small[0])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from normlab.data import Split, Splits
+from normlab.data import DataError, Split, Splits
 
 NAMES = ["train", "val", "test"]
 
@@ -138,3 +138,20 @@ def test_moving_to_a_device_keeps_every_value() -> None:
         after: Split = getattr(moved, name)
         assert torch.equal(before.inputs, after.inputs)
         assert torch.equal(before.targets, after.targets)
+
+
+def test_data_larger_than_the_free_memory_of_a_gpu_are_refused_with_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1_000, 2_000))
+    pair = tensors(400)
+    splits = Splits(Split(*pair), Split(*pair), Split(*pair))
+    message = "the data take 0.0 MB of the memory of cuda, of which 0.0 MB are free: use accelerator=cpu, or fewer"
+    with pytest.raises(DataError, match=re.escape(message)):
+        splits.to(torch.device("cuda"))
+
+
+def test_of_training_examples_that_overlap_every_so_many_are_scored() -> None:
+    pair = tensors(7)
+    splits = Splits(Split(*pair), Split(*pair), Split(*pair), score_every=3)
+    assert torch.equal(splits.select_scored("train").inputs, pair[0][[0, 3, 6]])
+    assert torch.equal(splits.to(torch.device("cpu")).select_scored("train").targets, pair[1][[0, 3, 6]])
+    assert splits.select_scored("val") is splits.val

@@ -1,12 +1,15 @@
-"""Memory that an update has freed is there for the next one, on Linux with glibc."""
+"""Memory that an update has freed is there for the next one, on Linux with glibc; and what is left to take."""
 
 import os
 import platform
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from normlab.processes.memory import find_free_memory
 
 FAULTS = """
 import resource, sys, torch
@@ -50,3 +53,26 @@ def test_an_update_takes_the_memory_that_the_one_before_has_freed() -> None:
     pages = 8 * 4_000_000 // resource.getpagesize()  # that one update takes
     assert page_faults("kept") < pages
     assert page_faults("left") > 5 * pages
+
+
+def write(file: Path, content: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content)
+
+
+def test_free_memory_is_that_of_the_machine_or_of_the_tightest_group_around_the_process(tmp_path: Path) -> None:
+    write(tmp_path / "proc/meminfo", "MemTotal: 9000 kB\nMemAvailable:    5000 kB\nHugePages_Total: 0\n")
+    write(tmp_path / "proc/self/cgroup", "0::/job/step\n")
+    assert find_free_memory(tmp_path) == 5000 * 1024
+    groups = tmp_path / "sys/fs/cgroup"
+    for group, limit in (("job", "3000000"), ("job/step", "max")):
+        write(groups / group / "memory.max", f"{limit}\n")
+        write(groups / group / "memory.current", "2500000\n")
+        write(groups / group / "memory.stat", "anon 1000000\nactive_file 500000\ninactive_file 1000000\n")
+    assert find_free_memory(tmp_path) == 2_000_000
+    write(groups / "job/memory.max", "1\n")
+    assert find_free_memory(tmp_path) == 0
+
+
+def test_free_memory_is_unknown_on_other_systems(tmp_path: Path) -> None:
+    assert find_free_memory(tmp_path) is None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from normlab.data.limits import require_memory
 from normlab.data.splits import Split, Splits
 from normlab.data.tasks import CLASSIFICATION, Task
 
@@ -136,10 +137,17 @@ Preprocessing = Unit | Center | Standardize | MinMax | PCA | ZCA
 def fit_preprocessing(preprocessing: Preprocessing, train: Split, task: Task = CLASSIFICATION) -> Preprocess:
     """Fit to the training split and return the function from its inputs to those of the network.
 
-    Raises ValueError if the inputs are no floating-point numbers after `Task.prepare`, such as tokens.
+    Raises ValueError if the inputs are no floating-point numbers after `Task.prepare`, such as tokens, and DataError if
+    they would be larger than the free memory.
     """
     if isinstance(preprocessing, Unit):
         return task.prepare  # nothing to fit, so the split need not be converted to floating point
+    require_memory(
+        (4 + 8) * train.inputs.numel(),
+        f"{type(preprocessing).__name__}: the training inputs in float32 and float64",
+        "choose preprocessing=unit, or fewer or smaller examples",
+        train.inputs.device,
+    )
     features = task.prepare(train.inputs)
     if not features.is_floating_point():
         raise ValueError(f"inputs of {type(task).__name__} have no features to preprocess: choose preprocessing=unit")
@@ -153,4 +161,4 @@ def transform_splits(splits: Splits, preprocess: Preprocess, size: int = 1_000) 
         Split(torch.cat([preprocess(inputs) for inputs in torch.split(split.inputs, size)]), split.targets)
         for split in (splits.train, splits.val, splits.test)
     )
-    return Splits(train, val, test, splits.task)
+    return Splits(train, val, test, splits.task, splits.score_every)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from normlab.contracts import require_contract
+from normlab.data.limits import require_memory
 from normlab.data.tasks import CLASSIFICATION, Task
 
 
@@ -21,7 +22,7 @@ class Split(NamedTuple):
     targets: Tensor
 
     def to(self, device: torch.device) -> "Split":
-        return Split(self.inputs.to(device), self.targets.to(device))
+        return Split(_move(self.inputs, device), _move(self.targets, device))
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,15 @@ class Splits:
     """Training, validation and test examples of a data set, and their task.
 
     A custom data source may return any object with the attributes `train`, `val` and `test`, each a pair (inputs,
-    targets) of tensors or NumPy arrays, and optionally `task`; `Splits.of` validates and converts it.
+    targets) of tensors or NumPy arrays, and optionally `task` and `score_every`; `Splits.of` validates and converts it.
     """
 
     train: Split
     val: Split
     test: Split
     task: Task = CLASSIFICATION
+    score_every: int = 1
+    """Training examples from one that is scored to the next: windows of a text overlap."""
 
     @classmethod
     def of(cls, source: Any) -> "Splits":
@@ -47,16 +50,34 @@ class Splits:
         """
         task = getattr(source, "task", CLASSIFICATION)
         require_contract(task, Task, "the data source has no task")
-        splits = cls(
-            **{name: _check_split(name, getattr(source, name), task) for name in ("train", "val", "test")}, task=task
-        )
+        train, val, test = (_check_split(name, getattr(source, name), task) for name in ("train", "val", "test"))
+        splits = cls(train, val, test, task, getattr(source, "score_every", 1))
         shapes = {split.inputs.shape[1:] for split in (splits.train, splits.val, splits.test)}
         if len(shapes) > 1:
             raise ValueError(f"the splits have inputs of different shapes: {sorted(map(tuple, shapes))}")
         return splits
 
     def to(self, device: torch.device) -> "Splits":
-        return Splits(self.train.to(device), self.val.to(device), self.test.to(device), self.task)
+        """Move all examples to a device. Raises DataError if they are larger than the free memory of a GPU."""
+        if device.type == "cuda":
+            parts = [part for split in (self.train, self.val, self.test) for part in split]
+            needed = sum(min(part.numel() * part.element_size(), part.untyped_storage().nbytes()) for part in parts)
+            require_memory(needed, "the data", "use accelerator=cpu, or fewer or smaller examples", device)
+        return Splits(self.train.to(device), self.val.to(device), self.test.to(device), self.task, self.score_every)
+
+    def select_scored(self, name: str) -> Split:
+        """Return the examples of a split that are scored: all of them, but for the training split's `score_every`."""
+        split: Split = getattr(self, name)
+        return Split(*(part[:: self.score_every] for part in split)) if name == "train" else split
+
+
+def _move(tensor: Tensor, device: torch.device) -> Tensor:
+    """Move a tensor to a device; windows that overlap stay views of what they share, which a copy would multiply."""
+    size = tensor.untyped_storage().nbytes() // tensor.element_size()
+    if tensor.device == device or tensor.numel() <= size:
+        return tensor.to(device)
+    shared = tensor.as_strided((size,), (1,), 0).to(device)
+    return shared.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
 
 def _check_split(name: str, pair: Any, task: Task) -> Split:

@@ -25,7 +25,7 @@ class NormalizerStatistics:
     in_tensorboard = False
 
     def measure(self, state: State) -> dict[str, float]:
-        return measure_normalizers(state.network, state.preprocess(state.splits.train.inputs[:SAMPLE]))
+        return measure_normalizers(state.network, state.preprocess(state.splits.select_scored("train").inputs[:SAMPLE]))
 
 
 def measure_normalizers(network: nn.Module, inputs: Tensor) -> dict[str, float]:

@@ -24,10 +24,11 @@ class SplitScore:
 
     def __init__(self, split: str, splits: Splits) -> None:
         self.split = split
-        self.metrics = _describe(split, splits, getattr(splits, split).targets.numel())
+        self.metrics = _describe(split, splits, splits.select_scored(split).targets.numel())
 
     def measure(self, state: State) -> dict[str, float]:
-        return _prefix(self.split, _score(state, iterate_split(getattr(state.splits, self.split), state.preprocess)))
+        scored = state.splits.select_scored(self.split)
+        return _prefix(self.split, _score(state, iterate_split(scored, state.preprocess)))
 
 
 class BatchScore:
