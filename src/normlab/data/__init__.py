@@ -2,6 +2,7 @@
 
 from normlab.data.augmentation import Augmentation, CropFlip, keep_images
 from normlab.data.batches import BatchStream
+from normlab.data.cifar import cifar10, cifar100
 from normlab.data.digits import digits
 from normlab.data.download import DataError
 from normlab.data.mnist import fashion_mnist, mnist
@@ -21,6 +22,8 @@ __all__ = [
     "Splits",
     "Task",
     "by_class",
+    "cifar10",
+    "cifar100",
     "digits",
     "fashion_mnist",
     "keep_images",
