@@ -5,6 +5,7 @@ from normlab.data.batches import BatchStream
 from normlab.data.cifar import cifar10, cifar100
 from normlab.data.digits import digits
 from normlab.data.download import DataError
+from normlab.data.image_folder import image_folder
 from normlab.data.mnist import fashion_mnist, mnist
 from normlab.data.samplers import Sampler, by_class, shuffled
 from normlab.data.splits import Split, Splits
@@ -26,6 +27,7 @@ __all__ = [
     "cifar100",
     "digits",
     "fashion_mnist",
+    "image_folder",
     "keep_images",
     "mnist",
     "shuffled",
