@@ -1,5 +1,6 @@
 """Data in memory: sources, their tasks, preprocessing, and the step-indexed stream of batches."""
 
+from normlab.data.arrays import arrays
 from normlab.data.augmentation import Augmentation, CropFlip, keep_images
 from normlab.data.batches import BatchStream
 from normlab.data.cifar import cifar10, cifar100
@@ -22,6 +23,7 @@ __all__ = [
     "Split",
     "Splits",
     "Task",
+    "arrays",
     "by_class",
     "cifar10",
     "cifar100",
