@@ -11,6 +11,7 @@ from normlab.data.mnist import fashion_mnist, mnist
 from normlab.data.samplers import Sampler, by_class, shuffled
 from normlab.data.splits import Split, Splits
 from normlab.data.tasks import Classification, NextToken, Task
+from normlab.data.text import text
 
 __all__ = [
     "Augmentation",
@@ -33,4 +34,5 @@ __all__ = [
     "keep_images",
     "mnist",
     "shuffled",
+    "text",
 ]
