@@ -8,6 +8,7 @@ import pytest
 
 import normlab
 from normlab.content import digest_content
+from normlab.errors import ConfigurationError
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +57,28 @@ def test_runs_on_other_data_under_one_root_are_other_runs_and_data_that_ship_hav
         digest_content.cache_clear()
         ids.append(normlab.compose("data=digits", "data._target_=mine.Images", f"+data.root={root}").id)
     assert len(set(ids)) == 2
-    assert normlab.compose("data=mnist").settings["data_digest"] is None
+    for name in ("mnist", "fashion_mnist", "cifar10", "cifar100"):
+        assert normlab.compose(f"data={name}", f"data.root={root}").settings["data_digest"] is None
+
+
+@pytest.mark.parametrize("name", ["image_folder", "arrays", "text"])
+def test_data_of_a_user_that_a_shipped_source_reads_are_told_apart_by_content(tmp_path: Path, name: str) -> None:
+    ids = []
+    for folder, content in (("a", b"x"), ("b", b"y"), ("c", b"x")):
+        file = make_images(tmp_path / folder, content) / "cat" / "1.png"
+        digest_content.cache_clear()
+        ids.append(normlab.compose(f"data={name}", f"data.root={file}").id)
+    assert ids[0] == ids[2] != ids[1]
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(file: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    monkeypatch.setattr("normlab.content.digest_file", refuse)
+    root = make_images(tmp_path / "images")
+    with pytest.raises(ConfigurationError, match=f"data.root={root} cannot be read: .*1.png"):
+        normlab.compose("data=image_folder", f"data.root={root}")
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

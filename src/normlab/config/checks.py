@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 
 from normlab.config.schema import Accelerator, Config, Report
 from normlab.content import digest_content
@@ -46,6 +48,8 @@ HARMLESS = ("benchmark", "detect_anomaly", "enable_model_summary")
 """Arguments of the Trainer that mean the same to chunks of steps; a run with any other is trained batch by batch."""
 CLOSED: dict[str, type] = {"": Config, "accelerator": Accelerator, "report": Report}
 """Groups whose keys the schema lists; "" is the whole config."""
+VERIFIED = tuple(f"normlab.data.{name}" for name in ("cifar10", "cifar100", "fashion_mnist", "mnist"))
+"""Sources of published data sets: they are the same below any `data.root`."""
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 LARGEST_SEED = 2**32 - 1
 
@@ -64,6 +68,7 @@ def validate(config: DictConfig, working_directory: str | None = None) -> dict[s
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise ConfigurationError(f"{error.full_key} has no value: set {error.full_key}=VALUE") from error
+        raise ConfigurationError(f"{error.full_key} has no value: set it, as {error.full_key}=VALUE") from error
     except Exception as error:
         raise ConfigurationError(str(error)) from error
     assert isinstance(plain, dict)
@@ -116,11 +121,14 @@ def _complete_rule(name: str, rule: Any) -> dict[str, Any] | None:
 
 
 def _digest_data(data: Mapping[str, Any]) -> str | None:
-    """Return a digest of a user's own data; data sets that ship are verified when they are read."""
+    """Return a digest of a user's own data; published data sets are verified when they are read."""
     root = data.get("root")
-    if not isinstance(root, str) or str(data.get("_target_")).startswith("normlab."):
+    if not isinstance(root, str) or data.get("_target_") in VERIFIED:
         return None
-    return digest_content(Path(root).expanduser())
+    try:
+        return digest_content(Path(root).expanduser())
+    except OSError as error:
+        raise ConfigurationError(f"data.root={root} cannot be read: {error}") from error
 
 
 def _check_keys(config: Mapping[str, Any]) -> None:
