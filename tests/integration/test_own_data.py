@@ -58,7 +58,7 @@ def test_seeds_of_a_model_of_text_train_together_and_are_scored_in_bits(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["data=image_folder"], "data.root has no value: set it, as data.root=VALUE"),
+        (["data=image_folder"], "data.root has no value: set data.root=VALUE"),
         (["data=image_folder", "data.root=nowhere"], "data.root=nowhere does not exist"),
         (["data=image_folder", "data.root=photos", "data.size=100000"], "choose a smaller data.size, data.colour=grey"),
         (["data=arrays", "data.root=short.txt"], "data.root=short.txt is no .npz file that can be read"),

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue
 
 from normlab.config.schema import Accelerator, Config, Report
 from normlab.content import digest_content
@@ -68,7 +66,6 @@ def validate(config: DictConfig, working_directory: str | None = None) -> dict[s
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise ConfigurationError(f"{error.full_key} has no value: set {error.full_key}=VALUE") from error
-        raise ConfigurationError(f"{error.full_key} has no value: set it, as {error.full_key}=VALUE") from error
     except Exception as error:
         raise ConfigurationError(str(error)) from error
     assert isinstance(plain, dict)
