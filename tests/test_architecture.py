@@ -11,6 +11,7 @@ import normlab
 SOURCE = Path(normlab.__file__).parent
 
 FLOORS = (
+    {"files"},
     {"content", "contracts", "errors", "randomness", "processes"},
     {"runs", "data", "normalizers", "models"},
     {"config", "measurements", "report"},

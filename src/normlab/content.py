@@ -8,6 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from stat import S_ISREG
 
+from normlab.files import write_atomically
+
 
 def cache_directory() -> Path:
     """Return the folder of what is derived from a user's data: `~/.cache/normlab`, or `NORMLAB_CACHE`."""
@@ -38,9 +40,7 @@ def digest_content(root: Path) -> str | None:
         known[key] = {"stamp": stamp, "digest": content.hexdigest()[:16]}
         with suppress(OSError):  # next time it is computed again
             cache.parent.mkdir(parents=True, exist_ok=True)
-            part = cache.with_name(f"{cache.name}.{os.getpid()}")
-            part.write_text(json.dumps(known, indent=1), encoding="utf-8")
-            part.replace(cache)
+            write_atomically(cache, json.dumps(known, indent=1))
     digest = known[key]["digest"]
     assert isinstance(digest, str)
     return digest

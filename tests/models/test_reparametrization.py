@@ -16,10 +16,10 @@ from normlab.errors import ConfigurationError
 from normlab.models import ScaledWeightStandardization, WeightNorm, WeightStandardization, reparametrize
 from normlab.population.check import reason_not_vectorizable
 from normlab.training.build import build
-from normlab.training.checkpoints import capture_state, restore
 
 from ..choices import choices_of
 from ..networks import import_network_library
+from ..resumption import assert_resumes_exactly
 
 SHAPES = [(5, 7), (4, 3, 3, 2)]
 
@@ -149,16 +149,7 @@ def settings_of(choice: str, seed: int = 0) -> Any:
 
 @every_choice
 def test_a_run_resumed_from_its_checkpoint_ends_with_the_same_bits(choice: str) -> None:
-    whole, first, second = (build(settings_of(choice)).module for _ in range(3))
-    for step in range(8):
-        whole.step(step)
-    for step in range(4):
-        first.step(step)
-    restore(second, {**capture_state(first)})
-    for step in range(4, 8):
-        second.step(step)
-    states = second.network.state_dict()
-    assert all(torch.equal(value, states[name]) for name, value in whole.network.state_dict().items())
+    assert_resumes_exactly(settings_of(choice))
 
 
 @every_choice

@@ -13,9 +13,9 @@ from normlab.models.layers import list_normalizers
 from normlab.population.check import reason_not_vectorizable
 from normlab.population.stack import Stack
 from normlab.training.build import build
-from normlab.training.checkpoints import capture_state, restore
 
 from ..choices import choices_of
+from ..resumption import assert_equal, assert_resumes_exactly
 
 FEATURES = 6
 SHAPES = [(8, FEATURES), (8, FEATURES, 5), (8, FEATURES, 4, 3)]
@@ -93,12 +93,6 @@ def test_the_state_is_all_that_a_copy_needs_to_go_on_with_the_same_bits(choice: 
     assert_equal(layer.state_dict(), other.state_dict())
 
 
-def assert_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        assert torch.equal(value, other[name]) if isinstance(value, Tensor) else value == other[name]
-
-
 def settings_of(choice: str, seed: int = 0) -> Any:
     return compose(
         *("data=digits", "model=convnet", "model.channels=[4,4]", "model.kernel_sizes=[3,3]"),
@@ -108,15 +102,7 @@ def settings_of(choice: str, seed: int = 0) -> Any:
 
 @every_choice
 def test_a_run_resumed_from_its_checkpoint_ends_with_the_same_bits(choice: str) -> None:
-    whole, first, second = (build(settings_of(choice)).module for _ in range(3))
-    for step in range(8):
-        whole.step(step)
-    for step in range(4):
-        first.step(step)
-    restore(second, {**capture_state(first)})
-    for step in range(4, 8):
-        second.step(step)
-    assert_equal(second.network.state_dict(), whole.network.state_dict())
+    assert_resumes_exactly(settings_of(choice))
 
 
 @every_choice

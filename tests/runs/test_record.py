@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from normlab.files import write_atomically
 from normlab.runs.directory import RunDirectory
-from normlab.runs.record import Record, write_atomically
+from normlab.runs.record import Record
 
 
 def record(**changes: object) -> Record:
@@ -40,7 +41,7 @@ def test_a_full_disk_leaves_the_old_record_intact_and_nothing_beside_it(tmp_path
     program = """
 import resource, signal, sys
 from pathlib import Path
-from normlab.runs.record import write_atomically
+from normlab.files import write_atomically
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:

@@ -49,7 +49,10 @@ def find_parameters(settings: Mapping[str, Any], group: str) -> Mapping[str, ins
 
     Raises ConfigurationError, naming the group, if the target cannot be imported.
     """
-    target = _import_target(group, settings[group])
+    return _read_parameters(_import_target(group, settings[group]))
+
+
+def _read_parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
     try:
         return inspect.signature(target).parameters
     except (TypeError, ValueError):
@@ -74,7 +77,8 @@ def _check_types(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
 
     The schema types the top-level keys; a group is open to targets of a user's own, whose parameters it cannot know.
     """
-    parameters = find_parameters({group: node}, group) or {}
+    target = _import_target(group, node)
+    parameters = _read_parameters(target) or {}
     for key, value in node.items():
         if isinstance(value, Mapping) and "_target_" in value:
             _import_target(f"{group}.{key}", value)
@@ -83,7 +87,7 @@ def _check_types(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
         if not accepts:
             shown = "null" if value is None else repr(value)
             raise ConfigurationError(f"{group}.{key}={shown} has the wrong type: it is {wanted}")
-    return _import_target(group, node)
+    return target
 
 
 def _accepts_null(parameter: inspect.Parameter) -> bool:

@@ -8,7 +8,7 @@ from normlab.data.digits import digits
 from normlab.data.download import DataError
 from normlab.data.image_folder import image_folder
 from normlab.data.mnist import fashion_mnist, mnist
-from normlab.data.samplers import Sampler, by_class, shuffled
+from normlab.data.samplers import Sampler, by_class, shuffle
 from normlab.data.splits import Split, Splits
 from normlab.data.tasks import Classification, NextToken, Task
 from normlab.data.text import text
@@ -33,6 +33,6 @@ __all__ = [
     "image_folder",
     "keep_images",
     "mnist",
-    "shuffled",
+    "shuffle",
     "text",
 ]

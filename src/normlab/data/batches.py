@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from normlab.data.augmentation import Augmentation
-from normlab.data.samplers import Sampler, shuffled
+from normlab.data.samplers import Sampler, shuffle
 from normlab.data.splits import Split
 from normlab.randomness import generator
 
@@ -47,7 +47,7 @@ class BatchStream:
         steps: int,
         seed: int,
         name: str = "train",
-        sampler: Sampler = shuffled,
+        sampler: Sampler = shuffle,
         augmentation: Augmentation | None = None,
     ) -> None:
         if not 1 <= batch_size <= len(split.targets):

@@ -20,7 +20,7 @@ class Sampler(Protocol):
         """Return the positions of every step, drawn from random streams whose names start with `name`."""
 
 
-def shuffled(targets: Tensor, batch_size: int, seed: int, name: str) -> Positions:
+def shuffle(targets: Tensor, batch_size: int, seed: int, name: str) -> Positions:
     """Draw as `next_batch` of TensorFlow's MNIST tutorial reader does.
 
     Each epoch is a new shuffle. The batch that crosses the end of an epoch combines the rest of one shuffle with
@@ -29,14 +29,14 @@ def shuffled(targets: Tensor, batch_size: int, seed: int, name: str) -> Position
     size = len(targets)
 
     @lru_cache(maxsize=2)  # a batch that crosses an epoch needs two shuffles; caching both spares a shuffle per step
-    def shuffle(epoch: int) -> Tensor:
+    def draw_epoch(epoch: int) -> Tensor:
         return torch.randperm(size, generator=generator(seed, f"{name}/epoch {epoch}")).to(targets.device)
 
     def draw(step: int) -> Tensor:
         epoch, start = divmod(step * batch_size, size)
-        positions = shuffle(epoch)[start : start + batch_size]
+        positions = draw_epoch(epoch)[start : start + batch_size]
         if len(positions) < batch_size:
-            positions = torch.cat([positions, shuffle(epoch + 1)[: batch_size - len(positions)]])
+            positions = torch.cat([positions, draw_epoch(epoch + 1)[: batch_size - len(positions)]])
         return positions
 
     return draw

@@ -4,7 +4,6 @@ Every function takes one value per run, in any order.
 """
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -124,22 +123,21 @@ def judge_reproduction(values: ArrayLike, published: float) -> Reproduction:
 
 def estimate_rate(successes: int, n: int) -> Interval:
     """Return Wilson's 95 % interval of a success rate (Wilson, 1927)."""
-    z, share = special.ndtri(0.5 + CONFIDENCE / 2), successes / n
-    scale = 2 * (n + z**2)
-    center, half = (2 * n * share + z**2) / scale, z / scale * math.sqrt(4 * n * share * (1 - share) + z**2)
-    return Interval(float(center - half) if successes else 0.0, float(center + half) if successes < n else 1.0)
+    from scipy import stats  # takes half a second, and few experiments have a threshold
+
+    return Interval(*map(float, stats.binomtest(successes, n).proportion_ci(CONFIDENCE, method="wilson")))
 
 
 def measure_reach(steps: Sequence[float], reached: Sequence[bool]) -> Reach:
     """Return how many runs reached a threshold, and the median number of steps to it; others are censored."""
-    passed = Counter(step for step, is_reached in zip(steps, reached, strict=True) if is_reached)
-    survival, median = 1.0, math.nan
-    for time in sorted(passed):
-        survival *= 1 - passed[time] / sum(step >= time for step in steps)
-        if survival <= 0.5 + ROUNDING:
-            median = float(time)
-            break
-    return Reach(len(steps), sum(reached), median)
+    from scipy import stats  # takes half a second, and few experiments have a threshold
+
+    times, is_reached = np.asarray(steps, dtype=np.float64), np.asarray(reached, dtype=bool)
+    median = math.nan
+    if is_reached.any():
+        survival = stats.ecdf(stats.CensoredData(uncensored=times[is_reached], right=times[~is_reached])).sf
+        median = float(min(survival.quantiles[survival.probabilities <= 0.5 + ROUNDING], default=math.nan))
+    return Reach(len(times), int(is_reached.sum()), median)
 
 
 def _scale(sample: Values) -> float:

@@ -1,7 +1,6 @@
 """The report in TensorBoard: a run per variant with its mean curves, and one with the layout and the table."""
 
 import re
-import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -12,12 +11,11 @@ import numpy as np
 import pandas as pd
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # type: ignore[import-untyped]
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata  # type: ignore[import-untyped]
-from tensorboard.compat.proto.tensor_pb2 import TensorProto  # type: ignore[import-untyped]
-from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto  # type: ignore[import-untyped]
-from tensorboard.compat.proto.types_pb2 import DT_STRING  # type: ignore[import-untyped]
 from tensorboard.plugins.custom_scalar import layout_pb2  # type: ignore[import-untyped]
 from tensorboard.plugins.custom_scalar import metadata as custom_scalars
 from tensorboard.plugins.text import metadata as texts  # type: ignore[import-untyped]
+from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
+from tensorboard.util.tensor_util import make_tensor_proto  # type: ignore[import-untyped]
 
 from normlab.report.ablation import Ablation, Variant
 from normlab.report.markdown import escape_markdown, write_markdown
@@ -32,10 +30,6 @@ CURVES = (
     "The curve of a variant is the mean of its runs at each step, without diverged runs if there are others; the band"
     " is the pointwise 95 % interval (Student's t) at steps that at least three runs have."
 )
-CHECKSUMS = list(range(256))
-"""CRC-32C of each byte."""
-for _ in range(8):
-    CHECKSUMS = [it >> 1 ^ 0x82F63B78 * (it & 1) for it in CHECKSUMS]
 
 
 def write_events(ablation: Ablation, directory: Path) -> None:
@@ -64,8 +58,11 @@ def name_directories(variants: Sequence[Variant]) -> list[str]:
 class EventFile:
     """A new event file in a directory, which TensorBoard shows as one run.
 
-    It starts a session at step 0, so that an open TensorBoard drops the events of an earlier file. All events have the
-    same time, so that the same data give the same content.
+    The file starts a session at step 0, so that an open TensorBoard drops the events of an earlier file.
+
+    Args:
+        directory: of the run; created if needed.
+        wall_time: seconds since 1970, the same for all events, so that the same data give the same content.
     """
 
     def __init__(self, directory: Path, wall_time: float) -> None:
@@ -73,12 +70,13 @@ class EventFile:
         # TensorBoard reads the files of a run in the order of their names: a later one must sort last.
         file = directory / f"events.out.tfevents.{time.time_ns():019d}.report"
         self._wall_time = wall_time
-        self._file = file.open("xb")
+        # tensorboard's EventFileWriter passes every event to a thread, which takes several times as long.
+        self._records = RecordWriter(file.open("xb"))
         self._write(file_version="brain.Event:2")
         self._write(session_log=SessionLog(status=SessionLog.START))
 
     def close(self) -> None:
-        self._file.close()
+        self._records.close()
 
     def add_scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Add a point at `step` to the curve of each tag."""
@@ -87,7 +85,7 @@ class EventFile:
 
     def add_text(self, tag: str, markdown: str) -> None:
         text = markdown.encode("utf-8", errors="replace")  # file names may hold what UTF-8 cannot encode
-        self._add(tag, text, texts.create_summary_metadata(None, None))
+        self._add(tag, make_tensor_proto(text), texts.create_summary_metadata(None, None))
 
     def add_layout(self, metrics: Sequence[str]) -> None:
         """Add the layout of the Custom Scalars page: a chart of all variants for each metric."""
@@ -98,29 +96,14 @@ class EventFile:
             charts.append(layout_pb2.Chart(title=metric, margin=layout_pb2.MarginChartContent(series=[series])))
         title = "Variants: mean, and 95 % interval if there are three runs or more"
         categories = [layout_pb2.Category(title=title, chart=charts)] if charts else []
-        layout = layout_pb2.Layout(category=categories).SerializeToString()
-        self._add(custom_scalars.CONFIG_SUMMARY_TAG, layout, custom_scalars.create_summary_metadata())
+        tensor = make_tensor_proto(layout_pb2.Layout(category=categories).SerializeToString())
+        self._add(custom_scalars.CONFIG_SUMMARY_TAG, tensor, custom_scalars.create_summary_metadata())
 
-    def _add(self, tag: str, content: bytes, metadata: SummaryMetadata) -> None:
-        tensor = TensorProto(dtype=DT_STRING, tensor_shape=TensorShapeProto(), string_val=[content])
+    def _add(self, tag: str, tensor: Any, metadata: SummaryMetadata) -> None:
         self._write(summary=Summary(value=[Summary.Value(tag=tag, tensor=tensor, metadata=metadata)]))
 
     def _write(self, **fields: Any) -> None:
-        event = Event(wall_time=self._wall_time, **fields).SerializeToString()
-        length = struct.pack("<Q", len(event))
-        self._file.write(length + _compute_checksum(length) + event + _compute_checksum(event))
-
-
-def _compute_checksum(content: bytes) -> bytes:
-    """Return the CRC-32C of a part of a record, masked as in all files of records of TensorFlow.
-
-    The one in tensorboard takes a tenth of a second to import.
-    """
-    crc = 0xFFFFFFFF
-    for byte in content:
-        crc = CHECKSUMS[(crc ^ byte) & 0xFF] ^ crc >> 8
-    crc ^= 0xFFFFFFFF
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+        self._records.write(Event(wall_time=self._wall_time, **fields).SerializeToString())
 
 
 def _average(curves: pd.DataFrame, variant: Variant, bounds: Callable[[str], Bounds]) -> dict[int, dict[str, float]]:

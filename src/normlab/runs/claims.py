@@ -8,8 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from normlab.files import write_atomically
 from normlab.runs.directory import find_runs
-from normlab.runs.record import write_atomically
 
 FILE = "claims.json"
 BUDGET = "budget.json"

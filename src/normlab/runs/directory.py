@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from normlab.files import write_atomically
 from normlab.runs.ownership import find_owner
-from normlab.runs.record import RECORD_VERSION, Record, write_atomically
+from normlab.runs.record import RECORD_VERSION, Record
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """The record of a run, the content of `run.json`."""
 
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 RECORD_VERSION = 1
@@ -68,20 +66,3 @@ class Record:
         if self.diverged_at is not None:
             return f"the loss of step {self.diverged_at} is not finite"
         return (self.error or "").strip().rpartition("\n")[2]
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that readers see either the old content or the new, even after a crash.
-
-    Raises OSError if it cannot be written (a full disk, say); the old file is then untouched.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -19,9 +19,9 @@ import submitit
 
 from normlab.config.sweep import Job
 from normlab.errors import ConfigurationError
+from normlab.files import write_atomically
 from normlab.processes.children import SECONDS_TO_STOP
 from normlab.processes.stopping import StopRequest
-from normlab.runs.record import write_atomically
 from normlab.sweeps.jobs import Work
 from normlab.sweeps.workers import Outcome
 

@@ -105,19 +105,7 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
         data = load(settings, device)
         splits, preprocess = data.splits, data.preprocess
         size, steps, seed = settings["batch_size"], settings["steps"], settings["seed"]
-        in_chunks = not list_automatic_keys(settings)
-        network = build_network(settings, splits).to(device)
-        recipe = build_recipe(settings, network)
-        module = (TrainingModule if in_chunks else AutomaticModule)(
-            network,
-            bind(settings, "objective"),
-            bind_optimizer(settings),
-            build_batches(settings, data),
-            accelerator["precision"],
-            accelerator["cuda_graph"],
-            recipe,
-        )
-        get_statistics_batch(module.network, size, accelerator["processes"])  # for its check of the batch size
+        module = _build_module(settings, data, device)
         observations, evaluations = build_observations(settings, splits), build_evaluations(settings, splits)
         callbacks = build_callbacks(settings)
         if isinstance(module, AutomaticModule):
@@ -143,6 +131,23 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
         )
     except (ValueError, TypeError, DataError, InstantiationException) as error:
         raise ConfigurationError(str(error)) from error
+
+
+def _build_module(settings: Mapping[str, Any], data: Data, device: torch.device) -> TrainingModule:
+    accelerator = settings["accelerator"]
+    network = build_network(settings, data.splits).to(device)
+    recipe = build_recipe(settings, network)
+    module = (AutomaticModule if list_automatic_keys(settings) else TrainingModule)(
+        network,
+        bind(settings, "objective"),
+        bind_optimizer(settings),
+        build_batches(settings, data),
+        accelerator["precision"],
+        accelerator["cuda_graph"],
+        recipe,
+    )
+    get_statistics_batch(network, settings["batch_size"], accelerator["processes"])  # for its check of the batch size
+    return module
 
 
 def build_network(settings: Mapping[str, Any], splits: Splits) -> nn.Module:
