@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -75,7 +76,10 @@ def _run_main(
     try:
         importlib.import_module(f"normlab.commands.{name}").main()
     finally:
-        atexit._run_exitfuncs()  # which a process of multiprocessing leaves out
+        # As at the end of an ordinary process; one of multiprocessing leaves out the second, and joblib waits minutes for
+        # its workers if the first comes later.
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from normlab.content import cache_directory, digest_content
@@ -58,6 +58,10 @@ class Decoder:
                 if image.mode[0] in "IF":  # Pillow would cut off what is brighter than 255
                     raise ValueError(f"its pixels, of mode {image.mode}, have more than 8 bits")
                 pixels = np.asarray(_resize(image.convert(COLOURS[self.colour][0]), self.size))
+        except UnidentifiedImageError as error:
+            raise DataError(
+                f"data.root={self.root}: {name} cannot be decoded: replace or remove it (Pillow knows no such format)"
+            ) from error
         except Exception as error:  # what Pillow raises depends on the format
             raise DataError(
                 f"data.root={self.root}: {name} cannot be decoded: replace or remove it"
