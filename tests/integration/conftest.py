@@ -76,8 +76,8 @@ def _run_main(
     try:
         importlib.import_module(f"normlab.commands.{name}").main()
     finally:
-        # As at the end of an ordinary process; one of multiprocessing leaves out the second, and joblib waits minutes for
-        # its workers if the first comes later.
+        # As at the end of an ordinary process. One of multiprocessing leaves out the second, and joblib waits minutes
+        # for its workers if the first comes later.
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
 
