@@ -202,7 +202,6 @@ def test_the_baseline_comes_first_and_is_compared_with_nothing(root: Path) -> No
     ]
     assert all(cell.comparison is None for cell in ablation.variants[0].cells.values())
     assert ablation.factors == ["normalizer"]
-    assert ablation.baseline == {"normalizer": "none"}
 
 
 def test_another_baseline_can_be_asked_for(root: Path) -> None:
@@ -320,8 +319,8 @@ def test_the_settings_of_the_experiment_hold_where_nothing_is_asked_for(root: Pa
     ablation = analysed(root)
     assert ablation.variants[0].name == "batch"
     assert (ablation.metric, ablation.source) == ("val/loss", "a log")
-    assert [variant.threshold for variant in ablation.variants] == [0.25] * 3
-    assert [variant.judged_by for variant in ablation.variants] == ["val/loss"] * 3
+    assert [variant.cells["val/loss"].threshold for variant in ablation.variants] == [0.25] * 3
+    assert [variant.cells["val/accuracy"].threshold for variant in ablation.variants] == [None] * 3
     assert ablation.title == "deep_cnn"
 
 
@@ -330,7 +329,7 @@ def test_what_is_asked_for_goes_before_the_settings_of_the_experiment(root: Path
     ablation = analysed(root, baseline="tf_nn", metric="val/accuracy", threshold=0.5)
     assert ablation.variants[0].name == "tf_nn"
     assert ablation.metric == "val/accuracy"
-    assert [variant.threshold for variant in ablation.variants] == [0.5] * 3
+    assert [variant.cells["val/accuracy"].threshold for variant in ablation.variants] == [0.5] * 3
 
 
 def test_settings_that_the_runs_cannot_meet_do_not_stop_the_report(root: Path) -> None:
@@ -343,7 +342,8 @@ def test_runs_without_settings_have_none(root: Path) -> None:
     make_ablation(root, seeds=1)
     ablation = analysed(root)
     assert (ablation.claims, ablation.source) == ([], "")
-    assert {(variant.threshold, variant.successes, variant.reach) for variant in ablation.variants} == {(None,) * 3}
+    cells = [variant.cells["val/accuracy"] for variant in ablation.variants]
+    assert {(cell.threshold, cell.successes, cell.reach) for cell in cells} == {(None,) * 3}
 
 
 # Runs that did not finish
@@ -408,30 +408,30 @@ def rising(*points: float) -> dict[str, dict[int, float]]:
 
 def test_a_run_succeeds_that_ends_at_or_beyond_the_threshold(root: Path) -> None:
     make_runs(root, {"none": [0.25, 0.5, 0.75]}, report={"threshold": 0.5})
-    (variant,) = analysed(root).variants
-    assert (variant.threshold, variant.successes, variant.results) == (0.5, 2, 3)
-    (variant,) = analysed(root, threshold=0.625).variants
-    assert (variant.threshold, variant.successes) == (0.625, 1)
-    (variant,) = analysed(root, threshold=0.0).variants
-    assert (variant.threshold, variant.successes) == (0.0, 3)
+    for option, threshold, successes in ((None, 0.5, 2), (0.625, 0.625, 1), (0.0, 0.0, 3)):
+        (variant,) = analysed(root, threshold=option).variants
+        cell = variant.cells["val/accuracy"]
+        assert (cell.threshold, cell.successes, variant.results) == (threshold, successes, 3)
 
 
 def test_of_a_loss_a_run_succeeds_that_ends_at_or_below_the_threshold(root: Path) -> None:
     make_runs(root, {"none": [0.25, 0.5, 0.75]})
     (variant,) = analysed(root, metric="val/loss", threshold=0.5).variants
-    assert (variant.successes, variant.judged_by) == (2, "val/loss")
-    assert variant.reach is not None
+    cell = variant.cells["val/loss"]
+    assert cell.successes == 2
+    assert cell.reach is not None
     # the curves of the loss are 1 at 50 updates, and end at 100
-    assert (variant.reach.n, variant.reach.reached, variant.reach.median) == (3, 2, 100)
+    assert (cell.reach.n, cell.reach.reached, cell.reach.median) == (3, 2, 100)
+    assert variant.cells["val/accuracy"].successes is None
 
 
 def test_the_median_time_to_the_threshold_is_the_first_observation_at_or_beyond_it(root: Path) -> None:
     for seed, points in enumerate(((0.1, 0.5, 0.4), (0.5, 0.6, 0.7), (0.1, 0.2, 0.9))):
         make_run(root, "none", seed, accuracy=points[-1], curves=rising(*points))
-    (variant,) = analysed(root, threshold=0.5).variants
-    assert variant.reach is not None
-    assert (variant.reach.n, variant.reach.reached, variant.reach.median) == (3, 3, 20)
-    assert variant.successes == 2  # one fell below it again
+    cell = analysed(root, threshold=0.5).variants[0].cells["val/accuracy"]
+    assert cell.reach is not None
+    assert (cell.reach.n, cell.reach.reached, cell.reach.median) == (3, 3, 20)
+    assert cell.successes == 2  # one fell below it again
 
 
 def test_runs_that_never_reach_it_are_censored_and_diverged_ones_count_among_them(root: Path) -> None:
@@ -441,21 +441,23 @@ def test_runs_that_never_reach_it_are_censored_and_diverged_ones_count_among_the
     make_run(root, "none", 3, status="diverged", diverged_at=5, curves={})
     make_run(root, "none", 4, status="failed", curves=rising(0.9))
     (variant,) = analysed(root, threshold=0.5).variants
-    assert (variant.successes, variant.results) == (2, 4)
-    assert variant.reach is not None
-    assert (variant.reach.n, variant.reach.reached, variant.reach.median) == (4, 2, 30)
+    cell = variant.cells["val/accuracy"]
+    assert (cell.successes, variant.results) == (2, 4)
+    assert cell.reach is not None
+    assert (cell.reach.n, cell.reach.reached, cell.reach.median) == (4, 2, 30)
     make_run(root, "none", 5, status="diverged", diverged_at=15, curves=rising(0.1))
-    (variant,) = analysed(root, threshold=0.5).variants
-    assert variant.reach is not None
-    assert (variant.reach.n, variant.reach.reached) == (5, 2)
-    assert math.isnan(variant.reach.median)
+    cell = analysed(root, threshold=0.5).variants[0].cells["val/accuracy"]
+    assert cell.reach is not None
+    assert (cell.reach.n, cell.reach.reached) == (5, 2)
+    assert math.isnan(cell.reach.median)
 
 
 def test_each_variant_has_the_threshold_of_its_own_experiment(tmp_path: Path) -> None:
     make_runs(tmp_path / "one", {"none": [0.25, 0.5]}, report={"threshold": 0.25})
     make_runs(tmp_path / "other", {"batch": [0.25, 0.5]}, report={"threshold": 0.5})
     variants = by_name(analysed(tmp_path))
-    assert {name: (variant.threshold, variant.successes) for name, variant in variants.items()} == {
+    cells = {name: variant.cells["val/accuracy"] for name, variant in variants.items()}
+    assert {name: (cell.threshold, cell.successes) for name, cell in cells.items()} == {
         "none": (0.25, 2),
         "batch": (0.5, 1),
     }

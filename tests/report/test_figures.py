@@ -178,7 +178,7 @@ def test_drawing_leaves_the_settings_of_matplotlib_alone(tmp_path: Path) -> None
 
 def test_no_runs_give_no_figures(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
-    empty = Ablation(load(tmp_path / "x"), [], [], "val/accuracy", {}, [], [], "", "", [])
+    empty = Ablation(load(tmp_path / "x"), [], [], "val/accuracy", [], "", [])
     assert draw(empty, tmp_path / "out") == []
     assert not (tmp_path / "out").exists()
 

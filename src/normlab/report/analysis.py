@@ -2,12 +2,12 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from normlab.report.ablation import Ablation, Cell, Variant
+from normlab.report.ablation import Ablation, Variant
 from normlab.report.formatting import format_statuses
-from normlab.report.headline import summarize_outcome
 from normlab.report.load import Results, Run, get_report_settings
 from normlab.report.reading import MetricReading
 from normlab.report.statistics import Reproduction, compare_pairs, judge_reproduction, measure_reach, summarize
@@ -16,8 +16,6 @@ from normlab.report.variants import Label, choose_baseline, format_label, sort_l
 from normlab.report.verdicts import judge_claims
 from normlab.runs.claims import read_budget
 
-Note = tuple[str, str]
-"""The name of a variant, and a sentence about it."""
 MIXED = ("torch", "cpu", "device")
 """Parts of the environment on which a difference can depend."""
 MAX_NAMES = 3
@@ -40,40 +38,33 @@ def analyse(results: Results, options: Options | None = None) -> Ablation:
     spared = _describe_budget(results)
     results, tuning = tune(results, options.tune)
     settings = get_report_settings(results.details)
-    grouped: dict[str, list[Run]] = {}
-    for run in results.details:
-        grouped.setdefault(run.variant, []).append(run)
-    default = settings.get("baseline")
-    labels = [runs[0].label for runs in grouped.values()]
-    baseline, notes = _choose_baseline(options.baseline, None if default is None else str(default), labels)
-    order = sort_labels(labels, baseline)
-    variants = [
-        Variant(name, runs[0].label, runs, is_baseline=baseline.items() <= runs[0].label.items())
-        for name, runs in sorted(grouped.items(), key=lambda item: order.index(item[1][0].label))
-    ]
+    labels = [run.label for run in results.details]
+    baseline, notes = _choose_baseline(options.baseline, settings.get("baseline"), labels)
+    variants = []
+    for label in sort_labels(labels, baseline):
+        runs = [run for run in results.details if run.label == label]
+        variants.append(Variant(runs[0].variant, label, runs, is_baseline=baseline.items() <= label.items()))
     default_metric = get_main_metric(results, results.details)
     metrics = _sort_metrics(results.details, options.metric, default_metric)
     metric = metrics[0] if metrics else options.metric or default_metric
-    about_variants = [*_summarize(variants, metrics, results), *_compare(variants, metrics, baseline)]
-    notes += merge_notes(about_variants, len(variants))
-    _apply_thresholds(variants, options.threshold, metric, results)
+    about = [(it.name, text) for it in variants for text in _summarize(it, metrics, results)]
+    about += [(it.name, text) for it in variants for text in _compare(it, variants, baseline, metrics, results)]
+    notes += _merge_notes(about, len(variants))
+    _apply_thresholds(variants, options.threshold, MetricReading(metric, results))
     claims, problems = judge_claims(results)
     return Ablation(
         results=results,
         variants=variants,
         metrics=metrics,
         metric=metric,
-        baseline=baseline,
-        factors=list(variants[0].label) if variants else [],
         claims=claims,
         source=str(settings.get("source") or ""),
-        headline=summarize_outcome(claims, variants, metric),
         notes=[*results.problems, *problems, *tuning, *spared, *notes],
     )
 
 
-def merge_notes(notes: Sequence[Note], total: int) -> list[str]:
-    """Return notes on variants as sentences, one for all variants of which the same is true."""
+def _merge_notes(notes: Iterable[tuple[str, str]], total: int) -> list[str]:
+    """Return sentences, each after the name of a variant, as one for all variants of which the same is true."""
     by_text: dict[str, list[str]] = {}
     for variant, text in notes:
         by_text.setdefault(text, []).append(variant)
@@ -99,16 +90,16 @@ def _describe_budget(results: Results) -> list[str]:
     return notes
 
 
-def _choose_baseline(option: str | None, default: str | None, labels: list[Label]) -> tuple[dict[str, str], list[str]]:
+def _choose_baseline(option: str | None, default: Any, labels: Sequence[Label]) -> tuple[Label, list[str]]:
     """Return the factors of the baseline, and a note if it is not that of the experiment."""
     labels = sort_labels(labels, {})
     if option is not None:
         return choose_baseline(option, labels), []
+    expected = "none" if default is None else str(default)
     try:
-        baseline = choose_baseline(default, labels)
+        baseline = choose_baseline(None if default is None else expected, labels)
     except ValueError:  # only a part of the experiment was run, without its baseline
         baseline = choose_baseline(None, labels)
-    expected = default or "none"
     if len(labels) > 1 and expected not in baseline.values() and expected != format_label(baseline):
         return baseline, [f"The baseline {expected} was not run: {format_label(baseline)} is used instead."]
     return baseline, []
@@ -124,72 +115,61 @@ def _sort_metrics(runs: Sequence[Run], option: str | None, default: str) -> list
     return sorted(names, key=lambda name: (name != main, not name.endswith("accuracy")))
 
 
-def _summarize(variants: Sequence[Variant], metrics: Sequence[str], results: Results) -> list[Note]:
+def _summarize(variant: Variant, metrics: Sequence[str], results: Results) -> list[str]:
     """Fill in summaries and reproductions of all cells; return notes on missing values."""
-    notes = []
-    for variant in variants:
-        finished, total = len(variant.complete_runs), len(variant.runs)
-        for metric in metrics:
-            bounds = results.bounds(metric)
-            cell = variant.cells[metric] = Cell(results.higher_is_better(metric), bounds)
-            values = list(variant.values(metric).values())
-            if values:
-                cell.summary = summarize(values, bounds)
-                cell.reproduction = _compare_with_published(variant, metric, values)
-            if len(values) < finished:
-                missing = _count_runs(finished - len(values))
-                notes.append(
-                    (variant.name, f"{metric} is missing or not finite in {missing}, left out of that metric.")
-                )
-        if finished < total:
-            notes.append((variant.name, _describe_unfinished(variant)))
-        stopped = [f"{run.record.stopped_at} (seed {run.record.seed})" for run in variant.runs if run.record.stopped_at]
-        if stopped:
-            notes.append((variant.name, f"stopped early by its config, at step {', '.join(stopped)}."))
-        if finished == 1:
-            notes.append((variant.name, "only one run finished, so there is no deviation and no interval."))
+    notes, finished = [], len(variant.complete_runs)
+    for metric in metrics:
+        cell, values = variant.cells[metric], list(variant.values(metric).values())
+        if values:
+            cell.summary = summarize(values, results.bounds(metric))
+            cell.reproduction = _compare_with_published(variant, metric, values)
+        if missing := finished - len(values):
+            notes.append(f"{metric} is missing or not finite in {_count_runs(missing)}, left out of that metric.")
+    if finished < len(variant.runs):
+        notes.append(_describe_unfinished(variant))
+    stopped = [f"{run.record.stopped_at} (seed {run.record.seed})" for run in variant.runs if run.record.stopped_at]
+    if stopped:
+        notes.append(f"stopped early by its config, at step {', '.join(stopped)}.")
+    if finished == 1:
+        notes.append("only one run finished, so there is no deviation and no interval.")
     return notes
 
 
-def _compare(variants: Sequence[Variant], metrics: Sequence[str], baseline: Mapping[str, str]) -> list[Note]:
-    """Set `against` of each variant, and the comparison of its cells; return notes on them."""
-    by_label = {tuple(variant.label.items()): variant for variant in variants}
+def _compare(
+    variant: Variant, variants: Sequence[Variant], baseline: Label, metrics: Sequence[str], results: Results
+) -> list[str]:
+    """Set `against` of a variant, and the comparison of its cells; return notes on them."""
+    label = {**variant.label, **baseline}  # the same variant, but with the baseline's values
+    rival = next((other for other in variants if other.label == label), None)
+    if rival is None:
+        return [f"its baseline {format_label(label)} was not run."]
+    if rival is variant:
+        return []
+    variant.against = rival.name
+    for metric in metrics:
+        mine, other = variant.values(metric), rival.values(metric)
+        if shared := sorted(mine.keys() & other.keys()):
+            sides = [mine[seed] for seed in shared], [other[seed] for seed in shared]
+            found = compare_pairs(*sides, results.higher_is_better(metric), results.bounds(metric))
+            variant.cells[metric].comparison = found
     notes = []
-    for variant in variants:
-        label = {**variant.label, **baseline}  # the same variant, but with the baseline's values
-        rival = by_label.get(tuple(label.items()))
-        if rival is None:
-            notes.append((variant.name, f"its baseline {format_label(label)} was not run."))
-        if rival is None or rival is variant:
-            continue
-        variant.against = rival.name
-        notes += _describe_mixture(variant, rival)
-        ours = {run.record.seed for run in variant.complete_runs}
-        theirs = {run.record.seed for run in rival.complete_runs}
-        for metric in metrics:
-            mine, other = variant.values(metric), rival.values(metric)
-            shared = sorted(mine.keys() & other.keys())
-            cell = variant.cells[metric]
-            if shared:
-                sides = [mine[seed] for seed in shared], [other[seed] for seed in shared]
-                cell.comparison = compare_pairs(*sides, cell.higher_is_better, cell.bounds)
-        if ours and theirs and ours != theirs:
-            how = f"they are compared over the {len(ours & theirs)} seeds they share."
-            if not ours & theirs:
-                how = "they share none, so they are not compared."
-            notes.append((variant.name, f"it did not finish with the same seeds as {rival.name}: {how}"))
+    if mixed := _list_differences(variant, rival):
+        notes.append(f"it was not trained like {rival.name}: they differ in {', '.join(mixed)}.")
+    ours, theirs = ({run.record.seed for run in side.complete_runs} for side in (variant, rival))
+    if ours and theirs and ours != theirs:
+        how = f"they are compared over the {len(ours & theirs)} seeds they share."
+        if not ours & theirs:
+            how = "they share none, so they are not compared."
+        notes.append(f"it did not finish with the same seeds as {rival.name}: {how}")
     return notes
 
 
-def _describe_mixture(variant: Variant, rival: Variant) -> list[Note]:
-    """Return a note if code, torch or kind of processor differ between the two sides of a comparison."""
+def _list_differences(variant: Variant, rival: Variant) -> list[str]:
+    """Return which of code, torch and kind of processor differ between the two sides of a comparison."""
     both = [run.record for run in (*variant.complete_runs, *rival.complete_runs)]
     mixed = [key for key in MIXED if len({record.environment.get(key) for record in both}) > 1]
     sources = dict.fromkeys(item for record in both for item in record.sources.items())
-    mixed += [f"the code of {name}" for name, count in Counter(name for name, _ in sources).items() if count > 1]
-    if not mixed:
-        return []
-    return [(variant.name, f"it was not trained like {rival.name}: they differ in {', '.join(mixed)}.")]
+    return mixed + [f"the code of {name}" for name, count in Counter(name for name, _ in sources).items() if count > 1]
 
 
 def _compare_with_published(variant: Variant, metric: str, values: list[float]) -> Reproduction | None:
@@ -216,20 +196,19 @@ def _count_runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count} runs"
 
 
-def _apply_thresholds(variants: Sequence[Variant], option: float | None, metric: str, results: Results) -> None:
+def _apply_thresholds(variants: Sequence[Variant], option: float | None, reading: MetricReading) -> None:
     """Count the runs that end at or beyond the threshold of their experiment, and when they first get there.
 
     A diverged run never gets there: it counts in both, censored at the last step requested.
     """
-    reading = MetricReading(metric, results)
     for variant in variants:
         threshold = get_report_settings(variant.runs).get("threshold") if option is None else option
-        if not isinstance(threshold, int | float) or metric not in variant.cells:
+        if not isinstance(threshold, int | float):
             continue
-        variant.threshold, variant.judged_by = float(threshold), metric
-        runs = [run for run in variant.runs if run.record.is_result]
-        variant.successes = sum(reading.read_success(run, threshold) == 1 for run in runs)
+        cell, runs = variant.cells[reading.metric], [run for run in variant.runs if run.record.is_result]
+        cell.threshold = float(threshold)
+        cell.successes = sum(reading.read_success(run, threshold) == 1 for run in runs)
         steps = [(reading.read_steps(run, threshold), run.record.steps) for run in runs if reading.points]
         known = [(step, last) for step, last in steps if not math.isnan(step)]
         if known:
-            variant.reach = measure_reach([min(pair) for pair in known], [step <= last for step, last in known])
+            cell.reach = measure_reach([min(pair) for pair in known], [step <= last for step, last in known])

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import pandas as pd
 
@@ -16,13 +15,14 @@ COLUMNS = (
     *("experiment", "claim", "variant", "metric", "estimate", "low", "high", "region_low", "region_high"),
     *("n", "wins", "verdict", "seeds_needed"),
 )
-
-
-class ClaimLine(NamedTuple):
-    """A claim about one variant, as text in the order of `HEADINGS`."""
-
-    cells: tuple[str, ...]
-    notes: tuple[str, ...]
+EXPLANATION = (
+    "Intervals of claims are Student's t, wider than the ordinary 95 % interval: whatever the number of seeds"
+    f" from {FIRST_LOOK} to {LAST_LOOK}, at most {100 * LEVEL:.0f} % of experiments have a false verdict if"
+    " the values of seeds are normal. A claim is supported if its interval lies inside the claimed region, refuted"
+    f" if outside, else undecided. Seeds: how many lie in the region on their own. {NOTHING}: too few seeds for an"
+    " interval."
+)
+"""How to read intervals and verdicts of claims."""
 
 
 def tabulate_claims(claims: Sequence[JudgedClaim]) -> pd.DataFrame:
@@ -40,9 +40,9 @@ def tabulate_claims(claims: Sequence[JudgedClaim]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"seeds_needed": "Int64"})
 
 
-def format_claim(judged: JudgedClaim) -> list[ClaimLine]:
-    """Return a line for each variant that a claim is about."""
-    claim, lines = judged.claim, []
+def format_claim(judged: JudgedClaim) -> list[tuple[str, ...]]:
+    """Return a row for each variant that a claim is about, as text in the order of `HEADINGS`."""
+    claim, rows = judged.claim, []
     rival = "" if claim.rival is None or claim.along else f" {claim.comparison} {', '.join(claim.rival.values())}"
     for verdict in judged.verdicts:
         found, metric = verdict.judgement, verdict.metric
@@ -54,12 +54,19 @@ def format_claim(judged: JudgedClaim) -> list[ClaimLine]:
             metric = f"share of runs with {metric} of {claim.rate:g}"
         if claim.along is not None:
             metric += f", per {claim.per} of {claim.along}"
-        interval, region = format_interval(found.low, found.high), format_region(claim.region)
+        numbers = format_number(found.estimate), format_interval(found.low, found.high), _format_region(claim.region)
         wins = f"{verdict.wins} of {found.n}" if found.n else "0"
-        estimate = format_number(found.estimate)
-        cells = (verdict.variant + rival, metric, estimate, interval, region, wins, _describe_outcome(verdict))
-        lines.append(ClaimLine(cells, verdict.notes))
-    return lines
+        rows.append((verdict.variant + rival, metric, *numbers, wins, _describe_outcome(verdict)))
+    return rows
+
+
+def write_remarks(judged: JudgedClaim) -> str:
+    """Return the notes on variants, hash and date of the claim, and how many runs had ended before it was made."""
+    rows = zip(format_claim(judged), judged.verdicts, strict=True)
+    remarks = [f"{name}: {note}." for (name, *_), verdict in rows for note in verdict.notes]
+    noted = judged.noted
+    late = f", added after {noted.runs_before} run{'s' * (noted.runs_before != 1)}" if noted.runs_before else ""
+    return " ".join([*remarks, f"Claim {noted.hash} of {noted.date}{late}."])
 
 
 def _describe_outcome(verdict: Verdict) -> str:
@@ -73,27 +80,9 @@ def _describe_outcome(verdict: Verdict) -> str:
     return f"undecided: about {found.seeds_needed} more seed{'s' * (found.seeds_needed != 1)} per side"
 
 
-def format_region(region: tuple[float, float]) -> str:
+def _format_region(region: tuple[float, float]) -> str:
     """Return `at least 0.5`, `at most 2` or `−0.005 to 0.005`."""
     low, high = (f"{end:g}".replace("-", "−") for end in region)
     if math.isinf(region[1]):
         return f"at least {low}"
     return f"at most {high}" if math.isinf(region[0]) else f"{low} to {high}"
-
-
-def describe_origin(judged: JudgedClaim) -> str:
-    """Return the date and hash of a claim, and how many runs had ended before it was made."""
-    noted = judged.noted
-    late = f", added after {noted.runs_before} run{'s' * (noted.runs_before != 1)}" if noted.runs_before else ""
-    return f"Claim {noted.hash} of {noted.date}{late}."
-
-
-def explain_claims() -> str:
-    """Return how to read intervals and verdicts of claims."""
-    return (
-        "Intervals of claims are Student's t, wider than the ordinary 95 % interval: whatever the number of seeds"
-        f" from {FIRST_LOOK} to {LAST_LOOK}, at most {100 * LEVEL:.0f} % of experiments have a false verdict if"
-        " the values of seeds are normal. A claim is supported if its interval lies inside the claimed region, refuted"
-        f" if outside, else undecided. Seeds: how many lie in the region on their own. {NOTHING}: too few seeds for an"
-        " interval."
-    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -21,19 +22,19 @@ class Column:
     heading: str
     meaning: str
     """A sentence of the caption."""
-    key: str
-    """The number by which it is sorted."""
-    format: Callable[[Numbers], str]
+    keys: tuple[str, ...]
+    """The numbers that it shows; the first is the sort key."""
+    format: Callable[..., str]
 
     def build(self, numbers: Numbers) -> Entry:
         """Build the cell of a variant, a dash if there is no number."""
         if not self.is_in(numbers):
             return Entry(NOTHING)
-        return Entry(self.format(numbers), float(numbers[self.key]))
+        return Entry(self.format(*(numbers[key] for key in self.keys)), float(numbers[self.keys[0]]))
 
     def is_in(self, numbers: Numbers) -> bool:
         """Whether a variant has the number."""
-        return bool(pd.notna(numbers.get(self.key)))
+        return bool(pd.notna(numbers.get(self.keys[0])))
 
 
 def collect_numbers(variant: Variant, metric: str) -> dict[str, Any]:
@@ -51,11 +52,11 @@ def collect_numbers(variant: Variant, metric: str) -> dict[str, Any]:
     if (figure := cell.reproduction) is not None:
         numbers |= {"published": figure.published, "verdict": figure.verdict}
         numbers |= {"prediction_low": figure.low, "prediction_high": figure.high}
-    if variant.judged_by == metric and variant.successes is not None and variant.results:
-        low, high = estimate_rate(variant.successes, variant.results)
-        numbers |= {"threshold": variant.threshold, "successes": variant.successes, "successes_of": variant.results}
-        numbers |= {"success_rate": variant.successes / variant.results, "success_low": low, "success_high": high}
-    if variant.judged_by == metric and (reach := variant.reach) is not None:
+    if cell.successes is not None and variant.results:
+        low, high = estimate_rate(cell.successes, variant.results)
+        numbers |= {"threshold": cell.threshold, "successes": cell.successes, "successes_of": variant.results}
+        numbers |= {"success_rate": cell.successes / variant.results, "success_low": low, "success_high": high}
+    if (reach := cell.reach) is not None:
         numbers |= {"updates_to_threshold_n": reach.n, "updates_to_threshold_reached": reach.reached}
         numbers["updates_to_threshold_median"] = reach.median
     return numbers
@@ -70,68 +71,57 @@ def format_summary(summary: Summary | None) -> str:
     return NOTHING if summary is None else format_mean(summary.mean, summary.deviation)
 
 
-def _format_share(row: Numbers) -> str:
-    share, low, high = (f"{100 * row[key]:.0f}" for key in ("success_rate", "success_low", "success_high"))
-    return f"{share} % [{low}, {high}]"
+def _format_share(share: float, low: float, high: float) -> str:
+    return f"{100 * share:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
 
 
 MEAN = "mean ± sd"
+COMPARED = ("difference", "its interval", "better in")
+"""Columns that a baseline has no part in."""
 COLUMNS = (
     Column(
         "n",
         "n: finished runs that have the metric, one per seed.",
-        "n",
-        lambda row: str(row["n"]) if row["n"] == row["runs"] else f"{row['n']} of {row['runs']}",
+        ("n", "runs"),
+        lambda n, runs: str(n) if n == runs else f"{n} of {runs}",
     ),
-    Column(
-        MEAN,
-        "Mean ± sample standard deviation over seeds.",
-        "mean",
-        lambda row: format_mean(row["mean"], row["standard_deviation"]),
-    ),
+    Column(MEAN, "Mean ± sample standard deviation over seeds.", ("mean", "standard_deviation"), format_mean),
     Column(
         "95 % interval",
         "Ordinary 95 % interval of the mean (Student's t), from 3 runs on; for one look, so claims have wider ones.",
-        "low",
-        lambda row: format_interval(row["low"], row["high"]),
+        ("low", "high"),
+        format_interval,
     ),
-    Column(
-        "difference",
-        "Difference from the baseline, paired by seed.",
-        "difference",
-        lambda row: format_signed(row["difference"]),
-    ),
+    Column("difference", "Difference from the baseline, paired by seed.", ("difference",), format_signed),
     Column(
         "its interval",
         "Ordinary 95 % interval of the difference, from 3 pairs on.",
-        "difference_interval_low",
-        lambda row: format_interval(row["difference_interval_low"], row["difference_interval_high"], signed=True),
+        ("difference_interval_low", "difference_interval_high"),
+        partial(format_interval, signed=True),
     ),
     Column(
         "better in",
         "Better in: seeds in which the variant is better than the baseline.",
-        "difference_wins",
-        lambda row: f"{row['difference_wins']} of {row['pairs']}",
+        ("difference_wins", "pairs"),
+        "{} of {}".format,
     ),
     Column(
         "published",
         "Published figures are single runs by the original author: reproduced if within the 95 % prediction interval of"
         " one more run, not comparable with one run, or with runs that vary in more than the normalizer.",
-        "published",
-        lambda row: f"{format_number(row['published'])}, {row['verdict']}",
+        ("published", "verdict"),
+        lambda published, verdict: f"{format_number(published)}, {verdict}",
     ),
     Column(
         "success rate",
         "Success rate: finished and diverged runs that end at or beyond the threshold, with Wilson's 95 % interval.",
-        "success_rate",
+        ("success_rate", "success_low", "success_high"),
         _format_share,
     ),
     Column(
         "steps to threshold",
         "Steps to threshold: median (Kaplan–Meier), if at least half of the runs reach it.",
-        "updates_to_threshold_median",
-        lambda row: format_count(row["updates_to_threshold_median"]),
+        ("updates_to_threshold_median",),
+        format_count,
     ),
 )
-COMPARED = ("difference", "its interval", "better in")
-"""Columns that a baseline has no part in."""

@@ -1,8 +1,9 @@
 """Format numbers, intervals and counts for display."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
 NOTHING = "–"
 
@@ -14,6 +15,9 @@ class Entry:
     text: str
     value: float | None = None
     """Sort key; None and nan sort last. A column without any is sorted by its text."""
+
+    def __str__(self) -> str:
+        return self.text
 
     @property
     def sort_key(self) -> str | None:
@@ -44,14 +48,10 @@ def format_count(value: float) -> str:
     return f"{value:,.0f}".replace(",", "\u202f")
 
 
-def format_ranges(numbers: Sequence[int]) -> str:
+def format_ranges(numbers: Iterable[int]) -> str:
     """Return `0–4, 7` for 0, 1, 2, 3, 4, 7."""
-    parts: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if parts and number == parts[-1][-1] + 1:
-            parts[-1].append(number)
-        else:
-            parts.append([number])
+    runs = groupby(enumerate(sorted(set(numbers))), key=lambda pair: pair[1] - pair[0])
+    parts = [[number for _, number in run] for _, run in runs]
     return ", ".join(f"{part[0]}–{part[-1]}" if len(part) > 1 else str(part[0]) for part in parts)
 
 

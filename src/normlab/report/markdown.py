@@ -4,9 +4,8 @@ import html
 import re
 from collections.abc import Sequence
 
-from normlab.report import claims_table
 from normlab.report.ablation import Ablation
-from normlab.report.claims_table import describe_origin, explain_claims, format_claim
+from normlab.report.claims_table import EXPLANATION, HEADINGS, format_claim, write_remarks
 from normlab.report.columns import MEAN
 from normlab.report.tables import build_table, cross_tabulate, format_effects, write_caption
 
@@ -26,11 +25,7 @@ def write_markdown(ablation: Ablation) -> str:
         parts += ["## Effects, averaged over the other factors", _render_table(*effects)]
     for metric in ablation.metrics:
         table = build_table(ablation, metric, ablation.variants)
-        place = table.headings.index(MEAN)
-        parts += [
-            f"## {escape_markdown(metric)}",
-            _render_table(table.headings, table.text, [(it, place) for it in table.best]),
-        ]
+        parts += [f"## {escape_markdown(metric)}", _render_table(table.headings, table.text, table.best)]
     return "\n\n".join([*parts, escape_markdown(f"{write_caption(ablation)} {BOLD}")]) + "\n"
 
 
@@ -39,25 +34,19 @@ def write_claims(ablation: Ablation) -> str:
     parts = []
     for judged in ablation.claims:
         name, says = escape_markdown(judged.claim.name), escape_markdown(judged.claim.says)
-        lines = format_claim(judged)
-        remarks = [*(f"{line.cells[0]}: {note}." for line in lines for note in line.notes), describe_origin(judged)]
-        parts += [f"**{name}: {judged.outcome}.** {says}"]
-        parts += [
-            _render_table(claims_table.HEADINGS, [line.cells for line in lines]),
-            escape_markdown(" ".join(remarks)),
-        ]
+        parts.append(f"**{name}: {judged.outcome}.** {says}")
+        parts += [_render_table(HEADINGS, format_claim(judged)), escape_markdown(write_remarks(judged))]
     if parts:
-        parts.append(escape_markdown(explain_claims()))
+        parts.append(escape_markdown(EXPLANATION))
     return "\n\n".join(parts) + "\n"
 
 
-def _render_table(headings: Sequence[str], rows: Sequence[Sequence[str]], bold: Sequence[tuple[int, int]] = ()) -> str:
-    """Render text as a table; cells whose (row, column) is in `bold` are bold."""
-    body = [[escape_markdown(cell) for cell in row] for row in rows]
-    for row, column in bold:
-        body[row][column] = f"**{body[row][column]}**"
-    head = [[escape_markdown(heading) for heading in headings], ["---"] * len(headings)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [*head, *body])
+def _render_table(headings: Sequence[str], rows: Sequence[Sequence[str]], best: Sequence[int] = ()) -> str:
+    """Render rows of text; the means of the `best` rows are bold."""
+    head, *body = ([escape_markdown(cell) for cell in row] for row in (headings, *rows))
+    for row in best:
+        body[row][headings.index(MEAN)] = f"**{body[row][headings.index(MEAN)]}**"
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *body))
 
 
 def escape_markdown(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from normlab.report.ablation import Ablation, Variant
-from normlab.report.columns import COLUMNS, COMPARED, Column, collect_numbers, format_summary
+from normlab.report.columns import COLUMNS, COMPARED, MEAN, Column, collect_numbers, format_summary
 from normlab.report.formatting import NOTHING, Entry, format_counts, format_number, format_signed
 from normlab.report.load import Run
 
@@ -17,23 +17,14 @@ CONDITIONS = ("precision", "device", "threads")
 
 
 @dataclass(frozen=True)
-class Row:
-    """A variant in a table of one metric."""
-
-    variant: Variant
-    values: list[str]
-    """Of the factors; the name of the variant if there are none."""
-    entries: list[Entry]
-
-
-@dataclass(frozen=True)
 class Table:
     """One metric of some variants: a column per factor, then those of `columns.py` for which there are numbers."""
 
     metric: str
     factors: list[str]
     columns: list[Column]
-    rows: list[Row]
+    rows: list[list[Entry]]
+    """Each begins with the values of the factors, or the name of the variant if there are none."""
     best: list[int]
     """Place of the row with the best mean, if any has one."""
 
@@ -44,21 +35,20 @@ class Table:
     @property
     def text(self) -> list[list[str]]:
         """The rows as text, with values of factors that repeat those of the row above left out."""
-        rows = [[*row.values, *(entry.text for entry in row.entries)] for row in self.rows]
-        return blank_repeats(rows, len(self.factors) - 1)
+        return blank_repeats([[*map(str, row)] for row in self.rows], len(self.factors) - 1)
 
 
 def build_table(ablation: Ablation, metric: str, variants: Sequence[Variant]) -> Table:
     """Build the table of one metric, with a row for each of some variants."""
     numbers = [collect_numbers(variant, metric) for variant in variants]
-    columns = [column for column in COLUMNS if column.key == "mean" or any(map(column.is_in, numbers))]
+    columns = [column for column in COLUMNS if column.heading == MEAN or any(map(column.is_in, numbers))]
     rows = []
     for variant, its in zip(variants, numbers, strict=True):
-        entries = [column.build(its) for column in columns]
+        entries = {column.heading: column.build(its) for column in columns}
         if variant.is_baseline:
             texts = {heading: Entry("baseline" if heading == COMPARED[0] else "") for heading in COMPARED}
-            entries = [texts.get(column.heading, entry) for column, entry in zip(columns, entries, strict=True)]
-        rows.append(Row(variant, [*variant.label.values()] or [variant.name], entries))
+            entries |= {heading: entry for heading, entry in texts.items() if heading in entries}
+        rows.append([*map(Entry, variant.label.values() or [variant.name]), *entries.values()])
     best = [variants.index(variant) for variant in ablation.rank(metric)[:1] if variant in variants]
     return Table(metric, ablation.factors or ["variant"], columns, rows, best)
 

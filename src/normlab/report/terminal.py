@@ -91,7 +91,7 @@ def _build_claims(ablation: Ablation) -> Table:
     for heading in ("claim", "estimate", "claimed", "verdict"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "estimate")
     for judged in ablation.claims:
-        lines = [line.cells for line in format_claim(judged)]
+        lines = format_claim(judged)
         outcome = judged.outcome if len(lines) > 1 else ""
         table.add_row(*map(escape, (f"{judged.claim.name}: {judged.claim.says}", "", lines[0][4], outcome)))
         rows = [

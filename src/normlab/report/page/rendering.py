@@ -12,9 +12,8 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from normlab.report import claims_table
 from normlab.report.ablation import Ablation
-from normlab.report.claims_table import describe_origin, explain_claims, format_claim
+from normlab.report.claims_table import EXPLANATION, HEADINGS, format_claim, write_remarks
 from normlab.report.figures.drawing import Figure
 from normlab.report.formatting import (
     NOTHING,
@@ -37,16 +36,15 @@ def write_page(ablation: Ablation, figures: Sequence[Figure], directory: Path, p
     """Write `index.html` beside `figures/` in `directory`, with links that hold once that has become `place`."""
     runs = [run for variant in ablation.variants for run in variant.runs]
     images = [b64encode((directory / "figures" / f"{figure.name}.svg").read_bytes()).decode() for figure in figures]
-    tables = [build_table(ablation, metric, ablation.variants) for metric in ablation.metrics]
     write_html(
         directory / "index.html",
         "page.html.jinja",
         ablation=ablation,
-        claims=[(judged, format_claim(judged), describe_origin(judged)) for judged in ablation.claims],
-        claim_headings=claims_table.HEADINGS,
-        explanation=explain_claims(),
+        claims=[(judged, format_claim(judged), write_remarks(judged)) for judged in ablation.claims],
+        claim_headings=HEADINGS,
+        explanation=EXPLANATION,
         setup=describe_setup(runs),
-        tables=[(table, [[*row.values, *row.entries] for row in table.rows]) for table in tables],
+        tables=[build_table(ablation, metric, ablation.variants) for metric in ablation.metrics],
         caption=write_caption(ablation),
         effects=format_effects(ablation),
         figures=list(zip(figures, images, strict=True)),
