@@ -1,14 +1,13 @@
 """Only what no report needs is removed, and only if asked to."""
 
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from normlab.commands.prune import main
 from normlab.report.build import build
-from normlab.report.tensorboard import EventFile
+from normlab.report.tensorboard import create_scalars, write_event_file
 from normlab.runs.directory import RunDirectory
 
 from ..report.made_runs import make_run
@@ -28,9 +27,7 @@ def add_checkpoint(run: Path) -> Path:
 
 def add_events(run: Path, *steps: int) -> Path:
     before = set(run.glob("events*"))
-    with closing(EventFile(run, 0.0)) as events:
-        for step in steps:
-            events.add_scalars(step, {"val/accuracy": 0.5})
+    write_event_file(run, 0.0, [create_scalars(step, {"val/accuracy": 0.5}) for step in steps])
     (file,) = set(run.glob("events*")) - before
     return file
 

@@ -10,7 +10,7 @@ from normlab.processes.output import prepare_output
 from normlab.report.analysis import Options
 from normlab.report.build import build
 from normlab.report.claims import parse_selector
-from normlab.report.load import Contents
+from normlab.report.load import Run
 from normlab.report.terminal import print_report
 from normlab.report.variants import describe_run
 from normlab.runs.identity import variant_id
@@ -41,23 +41,25 @@ def report_sweep() -> None:
     """Report the variants that standard input names, after their directory, as a list in JSON."""
     prepare_output()
     directory, *variants = json.load(sys.stdin)
+
+    def keep(run: Run) -> bool:
+        return variant_id(run.config, run.record.choices) in variants
+
     try:
-        _report([Path(directory)], Options(), lambda run: variant_id(run[2], run[1].choices) in variants, "terminal")
+        _report([Path(directory)], Options(), keep, "terminal")
     except (FileNotFoundError, ValueError) as error:
         sys.exit(str(error))
 
 
-def _match(conditions: Sequence[str]) -> Callable[[Contents], bool]:
+def _match(conditions: Sequence[str]) -> Callable[[Run], bool]:
     """Return a function that tells whether a run has all of some values. Raises ValueError."""
     wanted: dict[str, str] = {}
     for condition in conditions:
         wanted |= parse_selector("--where", condition)
-    return lambda run: wanted.items() <= describe_run(run[2], run[1].choices).items()
+    return lambda run: wanted.items() <= describe_run(run.config, run.record.choices).items()
 
 
-def _report(
-    directories: Sequence[Path], options: Options, keep: Callable[[Contents], bool] | None, output: str
-) -> None:
+def _report(directories: Sequence[Path], options: Options, keep: Callable[[Run], bool] | None, output: str) -> None:
     try:
         ablation, directory = build(directories, options, keep)
     except FileNotFoundError:

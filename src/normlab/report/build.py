@@ -10,7 +10,7 @@ from normlab.report.analysis import Options, analyse
 from normlab.report.claims_table import tabulate_claims
 from normlab.report.figures import draw
 from normlab.report.latex import write_latex
-from normlab.report.load import Contents, load
+from normlab.report.load import Run, load
 from normlab.report.markdown import write_claims, write_markdown
 from normlab.report.page.rendering import write_page
 from normlab.report.tables import tabulate
@@ -18,7 +18,7 @@ from normlab.report.tensorboard import write_events
 
 
 def build(
-    directories: Sequence[Path], options: Options | None = None, keep: Callable[[Contents], bool] | None = None
+    directories: Sequence[Path], options: Options | None = None, keep: Callable[[Run], bool] | None = None
 ) -> tuple[Ablation, Path]:
     """Build the report of runs below some output directories; return the analysis and the report's directory.
 

@@ -83,6 +83,11 @@ def _parse(name: str, content: Any) -> Claim:
     at = numbers.get("at")
     if at is not None and (at < 1 or at != int(at)):
         raise ValueError(f"{place}.at={given['at']} is no step: choose an integer from 1 on")
+    comparison: Literal["over", "like", "none"] = "over" if "over" in given else "like" if "like" in given else "none"
+
+    def read_selector(key: str) -> Selector | None:
+        return parse_selector(f"{place}.{key}", given[key]) if key in given else None
+
     variants = given.get("of", {})
     return Claim(
         name=name,
@@ -92,13 +97,11 @@ def _parse(name: str, content: Any) -> Claim:
         at=None if at is None else int(at),
         until=numbers.get("until"),
         rate=numbers.get("rate"),
-        of=tuple(
-            parse_selector(f"{place}.of", each) for each in (variants if isinstance(variants, list) else [variants])
-        ),
-        where=parse_selector(f"{place}.where", given.get("where", {})),
-        rival=next((parse_selector(f"{place}.{key}", given[key]) for key in ("over", "like") if key in given), None),
-        comparison="over" if "over" in given else "like" if "like" in given else "none",
-        than_where=parse_selector(f"{place}.than_where", given["than_where"]) if "than_where" in given else None,
+        of=tuple(parse_selector(f"{place}.of", it) for it in (variants if isinstance(variants, list) else [variants])),
+        where=read_selector("where") or {},
+        rival=read_selector(comparison),
+        comparison=comparison,
+        than_where=read_selector("than_where"),
         along=None if "along" not in given else str(given["along"]),
         per=given.get("per", "unit"),
     )

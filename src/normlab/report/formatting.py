@@ -14,7 +14,7 @@ class Entry:
 
     text: str
     value: float | None = None
-    """Sort key; None and nan sort last. A column without any is sorted by its text."""
+    """Sort key; None and nan sort last. A column without sort keys is sorted by its text."""
 
     def __str__(self) -> str:
         return self.text

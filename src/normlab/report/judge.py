@@ -1,7 +1,7 @@
 """The judge: one interval for the mean over seeds, and the verdict that it gives.
 
-Seeds are added to those on disk, so an interval is looked at several times. It holds at all looks together: it is
-Student's, with the level shared among the claims of an experiment and spent over the numbers of seeds from 6 to 20.
+Seeds are added to those on disk, so an interval is looked at several times, and has to hold at all looks together. It
+is Student's, with the level shared among the claims of an experiment and spent over the numbers of seeds from 6 to 20.
 `benchmarks/judge.py` simulates how often it is wrong.
 """
 
@@ -35,7 +35,7 @@ class Judgement:
     n: int
     """Seeds that it rests on."""
     seeds_needed: int | None = None
-    """Further seeds after which these mean and deviation would decide it; None if not by 20 seeds, or if it is."""
+    """Further seeds after which the same mean and deviation would decide it; None if it is, or if 20 are too few."""
 
 
 def judge(

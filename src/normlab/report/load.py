@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
@@ -25,7 +25,6 @@ NORMALIZER_ROWS = "normalizer/"
 """Prefix of names in `metrics.csv` that describe single normalizers; frames of curves leave them out."""
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, if PyYAML was built with it, is ten times as fast
-Contents = tuple[RunDirectory, Record, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,9 @@ class Run:
     directory: RunDirectory
     record: Record
     config: Mapping[str, Any]
-    label: Label
-    variant: str
+    label: Label = field(default_factory=dict)
+    variant: str = ""
+    """Name of the variant; it and the label depend on the runs that are read together."""
 
     @property
     def id(self) -> str:
@@ -109,12 +109,12 @@ class Results:
 
 def load(
     *directories: str | Path,
-    keep: Callable[[Contents], bool] | None = None,
+    keep: Callable[[Run], bool] | None = None,
     restore: Callable[[Path], Any] | None = None,
 ) -> Results:
     """Read all runs below output directories, such as `load("outputs/deep_cnn")`.
 
-    `keep` tells from a run's directory, record and config whether to read its curves; unreadable runs and files are
+    `keep` says of a run, whose label is not known yet, whether it is part of the results; unreadable runs and files are
     listed in `problems`. Raises FileNotFoundError if a directory does not exist, and ValueError if `keep` keeps no run.
     """
     places = tuple(Path(directory) for directory in directories)
@@ -125,18 +125,15 @@ def load(
             )
     problems: list[str] = []
     found = list(_find_runs(places, problems))
-    contents = _drop_duplicates(filter(keep, found), problems)
-    if found and not contents:
+    kept = _drop_duplicates(filter(keep, found), problems)
+    if found and not kept:
         raise ValueError(f"none of the {len(found)} runs below {', '.join(map(str, places))} is as asked for")
-    labels = derive_labels([config for _, _, config in contents], [record.choices for _, record, _ in contents])
-    runs = [
-        Run(directory, record, config, label, name_variant(label, contents[0][1].run_id))
-        for (directory, record, config), label in zip(contents, labels, strict=True)
-    ]
+    labels = derive_labels([run.config for run in kept], [run.record.choices for run in kept])
+    names = [name_variant(label, kept[0].id) for label in labels]
+    runs = [replace(run, label=label, variant=name) for run, label, name in zip(kept, labels, names, strict=True)]
     runs.sort(key=lambda run: (run.variant, run.record.seed, run.id))
-    return Results(
-        places, tuple(runs), _tabulate(runs), _collect_curves(runs, problems), tuple(problems), restore=restore
-    )
+    curves = _collect_curves(runs, problems)
+    return Results(places, tuple(runs), _tabulate(runs), curves, tuple(problems), restore=restore)
 
 
 def get_report_settings(runs: Sequence[Run]) -> Mapping[str, Any]:
@@ -147,19 +144,19 @@ def get_report_settings(runs: Sequence[Run]) -> Mapping[str, Any]:
     return {}
 
 
-def _find_runs(places: Sequence[Path], problems: list[str]) -> Iterator[Contents]:
+def _find_runs(places: Sequence[Path], problems: list[str]) -> Iterator[Run]:
     directories: dict[Path, RunDirectory] = {}
     for directory in chain.from_iterable(map(find_runs, places)):  # one place may contain another
         directories.setdefault(directory.path.resolve(), directory)
     for directory in directories.values():
         if not directory.is_aside:
             try:
-                yield _read_contents(directory)
+                yield _read(directory)
             except (ValueError, OSError, yaml.YAMLError) as error:
                 problems.append(f"left out: {' '.join(str(error).split())}")
 
 
-def _read_contents(directory: RunDirectory) -> Contents:
+def _read(directory: RunDirectory) -> Run:
     """Read record and config. Raises ValueError if one has content that no run writes, such as after a manual edit."""
     record = directory.read()
     config = _parse_config(directory.config.read_text(encoding="utf-8"))
@@ -175,7 +172,7 @@ def _read_contents(directory: RunDirectory) -> Contents:
     sound = sound and all(isinstance(text, str) for text in (record.experiment, record.status))
     if not sound or not all(isinstance(n, int | float) for n in (record.seed, record.steps, *record.metrics.values())):
         raise ValueError(f"{directory.record} is not a record: a field has the wrong type")
-    return directory, record, config
+    return Run(directory, record, config)
 
 
 def _parse_config(text: str) -> Any:
@@ -194,13 +191,13 @@ def _parse_yaml(text: str) -> Any:
     return yaml.load(text, _Loader)
 
 
-def _drop_duplicates(runs: Iterable[Contents], problems: list[str]) -> list[Contents]:
+def _drop_duplicates(runs: Iterable[Run], problems: list[str]) -> list[Run]:
     """Return one run for each id: the first that is a result, else the first."""
-    kept: dict[str, Contents] = {}
-    for run in sorted(runs, key=lambda run: not run[1].is_result):
-        used = kept.setdefault(run[1].run_id, run)
+    kept: dict[str, Run] = {}
+    for run in sorted(runs, key=lambda run: not run.record.is_result):
+        used = kept.setdefault(run.id, run)
         if used is not run:
-            problems.append(f"left out: {run[0].path} is the same run as {used[0].path}")
+            problems.append(f"left out: {run.directory.path} is the same run as {used.directory.path}")
     return list(kept.values())
 
 

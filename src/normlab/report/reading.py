@@ -12,7 +12,7 @@ import pandas as pd
 from normlab.report.claims import Claim, Selector
 from normlab.report.load import Results, Run
 from normlab.report.statistics import Bounds
-from normlab.report.variants import describe_run, format_label
+from normlab.report.variants import Label, describe_run
 
 Numbers: TypeAlias = "pd.Series[float]"
 """A number per seed."""
@@ -20,26 +20,25 @@ Numbers: TypeAlias = "pd.Series[float]"
 
 @dataclass(frozen=True)
 class Case:
-    """A variant as a claim sees it: its factors, and its run for each seed."""
+    """A variant as a claim sees it."""
 
-    factors: Mapping[str, str]
+    name: str
     runs: Mapping[int, Run]
+    """By seed."""
 
     @property
-    def name(self) -> str:
-        return format_label(self.factors) or self._first.variant
-
-    @property
-    def _first(self) -> Run:
-        return next(iter(self.runs.values()))
+    def factors(self) -> Label:
+        return next(iter(self.runs.values())).label
 
     @cached_property
     def values(self) -> dict[str, str]:
-        return describe_run(self._first.config, self._first.record.choices)
+        """All choices and keys that can change results."""
+        run = next(iter(self.runs.values()))
+        return describe_run(run.config, run.record.choices)
 
     def matches(self, selector: Selector) -> bool:
         """Whether the variant has all values of a selector."""
-        return all(self.values.get(key) == value for key, value in selector.items())
+        return selector.items() <= self.values.items()
 
 
 @dataclass(frozen=True)

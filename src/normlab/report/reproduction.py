@@ -27,15 +27,10 @@ class JudgedExperiment:
     directory: Path
     run_ids: Collection[str]
 
-    @property
-    def link(self) -> str:
-        """The report, seen from the directory above that of the experiment."""
-        return f"{self.directory.name}/report/index.html"
-
 
 def write_reproduction(experiments: Sequence[JudgedExperiment], directory: Path, file: TextIO) -> None:
     """Print a row per claim, without sources, and write `reproduction.md` and `reproduction.html`. Raises OSError."""
-    rows = [(it.link, row) for it in experiments for row in tabulate_experiment(it)]
+    rows = [(f"{it.directory.name}/report/index.html", row) for it in experiments for row in tabulate_experiment(it)]
     printed = [place for place, heading in enumerate(HEADINGS) if heading != "source"]
     table = Table(*(HEADINGS[place] for place in printed), show_lines=True)
     for row in blank_repeats([row for _, row in rows], 1):
@@ -56,7 +51,7 @@ def tabulate_experiment(experiment: JudgedExperiment) -> list[tuple[str, ...]]:
     ids = experiment.run_ids
     if not any((experiment.directory / "runs" / run_id).is_dir() for run_id in ids):  # none has left a trace
         return []
-    ablation = analyse(load(experiment.directory, keep=lambda run: run[1].run_id in ids))
+    ablation = analyse(load(experiment.directory, keep=lambda run: run.id in ids))
     cells = [cell for variant in ablation.variants for cell in variant.cells.values()]
     verdicts = [cell.reproduction.verdict for cell in cells if cell.reproduction]
     ended = [run.record for run in ablation.results.details if run.record.is_result]

@@ -5,7 +5,6 @@ Every function takes one value per run, in any order.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +30,7 @@ class Interval(NamedTuple):
     high: float
 
 
-@dataclass(frozen=True)
-class Summary:
+class Summary(NamedTuple):
     """One metric of one variant over its `n` runs."""
 
     n: int
@@ -42,8 +40,7 @@ class Summary:
     interval: Interval
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """A variant against its baseline; a positive difference means that the variant's values are larger."""
 
     n: int
@@ -54,8 +51,7 @@ class Comparison:
     """Number of pairs in which the variant is better."""
 
 
-@dataclass(frozen=True)
-class Reproduction:
+class Reproduction(NamedTuple):
     """A published value compared with the values of the seeds."""
 
     published: float
@@ -66,8 +62,7 @@ class Reproduction:
     """reproduced | differs | not comparable"""
 
 
-@dataclass(frozen=True)
-class Reach:
+class Reach(NamedTuple):
     """Steps until runs first reach a threshold; runs that never do are censored at their last step."""
 
     n: int

@@ -2,8 +2,9 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,14 @@ def write_events(ablation: Ablation, directory: Path) -> None:
     wall_time = max((record.stat().st_mtime for record in records if record.exists()), default=0.0)
     for name, variant in zip(name_directories(ablation.variants), ablation.variants, strict=True):
         averages = _average(curves[curves["variant"] == variant.name], variant, ablation.results.bounds)
-        with closing(EventFile(directory / "variants" / name, wall_time)) as events:
-            for step, values in sorted(averages.items()):
-                events.add_scalars(step, values)
+        points = [create_scalars(step, values) for step, values in sorted(averages.items())]
+        write_event_file(directory / "variants" / name, wall_time, points)
     observed = sorted(set(curves["name"]))
-    with closing(EventFile(directory, wall_time)) as events:
-        events.add_layout(sorted(observed, key=lambda name: [*ablation.metrics, name].index(name)))
-        events.add_text("report", f"{write_markdown(ablation)}\n## Curves\n\n{escape_markdown(CURVES)}\n")
+    layout = _create_layout(sorted(observed, key=lambda name: [*ablation.metrics, name].index(name)))
+    text = f"{write_markdown(ablation)}\n## Curves\n\n{escape_markdown(CURVES)}\n"
+    content = text.encode("utf-8", errors="replace")  # file names may hold what UTF-8 cannot encode
+    table = _create_tensor("report", content, texts.create_summary_metadata(None, None))
+    write_event_file(directory, wall_time, [layout, table])
 
 
 def name_directories(variants: Sequence[Variant]) -> list[str]:
@@ -55,55 +57,48 @@ def name_directories(variants: Sequence[Variant]) -> list[str]:
     return [f"{number:0{digits}}_{name}" for number, name in enumerate(names, start=1)]
 
 
-class EventFile:
-    """A new event file in a directory, which TensorBoard shows as one run.
+def write_event_file(directory: Path, wall_time: float, events: Iterable[Mapping[str, Any]]) -> None:
+    """Write a new event file into a directory, created if needed, which TensorBoard shows as one run.
 
     The file starts a session at step 0, so that an open TensorBoard drops the events of an earlier file.
 
     Args:
-        directory: of the run; created if needed.
+        directory: of the run.
         wall_time: seconds since 1970, the same for all events, so that the same data give the same content.
+        events: further fields of each event.
     """
+    directory.mkdir(parents=True, exist_ok=True)
+    # TensorBoard reads the files of a run in the order of their names: a later one must sort last.
+    file = directory / f"events.out.tfevents.{time.time_ns():019d}.report"
+    start = [{"file_version": "brain.Event:2"}, {"session_log": SessionLog(status=SessionLog.START)}]
+    # tensorboard's EventFileWriter passes every event to a thread, which takes several times as long.
+    with closing(RecordWriter(file.open("xb"))) as records:
+        for fields in chain(start, events):
+            records.write(Event(wall_time=wall_time, **fields).SerializeToString())
 
-    def __init__(self, directory: Path, wall_time: float) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        # TensorBoard reads the files of a run in the order of their names: a later one must sort last.
-        file = directory / f"events.out.tfevents.{time.time_ns():019d}.report"
-        self._wall_time = wall_time
-        # tensorboard's EventFileWriter passes every event to a thread, which takes several times as long.
-        self._records = RecordWriter(file.open("xb"))
-        self._write(file_version="brain.Event:2")
-        self._write(session_log=SessionLog(status=SessionLog.START))
 
-    def close(self) -> None:
-        self._records.close()
+def create_scalars(step: int, values: Mapping[str, float]) -> dict[str, Any]:
+    """Return an event with a point at `step` of the curve of each tag."""
+    points = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+    return {"step": step, "summary": Summary(value=points)}
 
-    def add_scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Add a point at `step` to the curve of each tag."""
-        points = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
-        self._write(step=step, summary=Summary(value=points))
 
-    def add_text(self, tag: str, markdown: str) -> None:
-        text = markdown.encode("utf-8", errors="replace")  # file names may hold what UTF-8 cannot encode
-        self._add(tag, make_tensor_proto(text), texts.create_summary_metadata(None, None))
+def _create_tensor(tag: str, content: bytes, metadata: SummaryMetadata) -> dict[str, Any]:
+    value = Summary.Value(tag=tag, tensor=make_tensor_proto(content), metadata=metadata)
+    return {"summary": Summary(value=[value])}
 
-    def add_layout(self, metrics: Sequence[str]) -> None:
-        """Add the layout of the Custom Scalars page: a chart of all variants for each metric."""
-        charts = []
-        for metric in reversed(metrics):  # the page shows the last chart first (seen with 2.21)
-            value, lower, upper = (tag.format(metric) for tag in (MEAN, LOWER, UPPER))
-            series = layout_pb2.MarginChartContent.Series(value=value, lower=lower, upper=upper)
-            charts.append(layout_pb2.Chart(title=metric, margin=layout_pb2.MarginChartContent(series=[series])))
-        title = "Variants: mean, and 95 % interval if there are three runs or more"
-        categories = [layout_pb2.Category(title=title, chart=charts)] if charts else []
-        tensor = make_tensor_proto(layout_pb2.Layout(category=categories).SerializeToString())
-        self._add(custom_scalars.CONFIG_SUMMARY_TAG, tensor, custom_scalars.create_summary_metadata())
 
-    def _add(self, tag: str, tensor: Any, metadata: SummaryMetadata) -> None:
-        self._write(summary=Summary(value=[Summary.Value(tag=tag, tensor=tensor, metadata=metadata)]))
-
-    def _write(self, **fields: Any) -> None:
-        self._records.write(Event(wall_time=self._wall_time, **fields).SerializeToString())
+def _create_layout(metrics: Sequence[str]) -> dict[str, Any]:
+    """Return the layout of the Custom Scalars page: a chart of all variants for each metric."""
+    charts = []
+    for metric in reversed(metrics):  # the page shows the last chart first (seen with 2.21)
+        value, lower, upper = (tag.format(metric) for tag in (MEAN, LOWER, UPPER))
+        series = layout_pb2.MarginChartContent.Series(value=value, lower=lower, upper=upper)
+        charts.append(layout_pb2.Chart(title=metric, margin=layout_pb2.MarginChartContent(series=[series])))
+    title = "Variants: mean, and 95 % interval if there are three runs or more"
+    layout = layout_pb2.Layout(category=[layout_pb2.Category(title=title, chart=charts)] if charts else [])
+    metadata = custom_scalars.create_summary_metadata()
+    return _create_tensor(custom_scalars.CONFIG_SUMMARY_TAG, layout.SerializeToString(), metadata)
 
 
 def _average(curves: pd.DataFrame, variant: Variant, bounds: Callable[[str], Bounds]) -> dict[int, dict[str, float]]:

@@ -60,7 +60,7 @@ def _build_table(ablation: Ablation, width: int) -> Table:
     others = [name for name in ablation.metrics if name.endswith("/accuracy") and name != ablation.metric]
     columns += [(name, name, tuple(format_summary(it.cells[name].summary) for it in variants)) for name in others]
     for name in (*others, *DROPPED):
-        if sum(_measure_width(heading, cells) + 3 for _, heading, cells in columns) < width:
+        if sum(max(map(cell_len, [*heading.split("/"), *cells])) + 3 for _, heading, cells in columns) < width:
             break
         columns = [column for column in columns if column[0] != name]
     caption = f"mean ± standard deviation over seeds. {describe_conditions(ablation.results.details)}"
@@ -79,10 +79,6 @@ def _shorten(factors: Sequence[str]) -> list[str]:
     """Return the last part of each key, such as `lr` for `optimizer.lr`; the whole key if two have the same."""
     last = [factor.rpartition(".")[2] for factor in factors]
     return last if len(set(last)) == len(last) else list(factors)
-
-
-def _measure_width(heading: str, cells: Sequence[str]) -> int:
-    return max(map(cell_len, [*heading.split("/"), *cells]))
 
 
 def _build_claims(ablation: Ablation) -> Table:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from normlab.report.claims import MAIN_METRIC
 from normlab.report.load import Results, Run, get_report_settings
+from normlab.report.reading import MetricReading
 from normlab.report.variants import name_variant, parse_number, sort_labels
 
 Grid = Mapping[str, Mapping[int, Run]]
@@ -70,7 +71,7 @@ def _tune(results: Results, factor: str, metric: str) -> tuple[Results, list[str
     kept: list[Run] = []
     at_edge: dict[str, str] = {}
     for name, grid in variants.items():
-        choice = _choose({value: grid[value] for value in values}, results, metric)
+        choice = _choose({value: grid[value] for value in values}, MetricReading(metric, results))
         kept += [grid[value][seed] for seed, value in choice.items()]
         counts = Counter(choice.values())
         notes.append(f"{name}: {factor} is " + ", ".join(f"{value} in {n}" for value, n in counts.items()) + " seeds.")
@@ -81,13 +82,13 @@ def _tune(results: Results, factor: str, metric: str) -> tuple[Results, list[str
     return _select(results, kept, at_edge), notes
 
 
-def _choose(grid: Grid, results: Results, metric: str) -> dict[int, str]:
+def _choose(grid: Grid, reading: MetricReading) -> dict[int, str]:
     """Return seed → value with the best mean over the other seeds; of equal ones, the one nearest to the middle.
 
     Only seeds with a result at all values count; if there is only one, nothing is chosen.
     """
     scores = {
-        value: {seed: _score(run, results, metric) for seed, run in runs.items() if run.record.is_result}
+        value: {seed: _score(run, reading) for seed, run in runs.items() if run.record.is_result}
         for value, runs in grid.items()
     }
     table = pd.DataFrame(scores).dropna().sort_index()
@@ -100,14 +101,10 @@ def _choose(grid: Grid, results: Results, metric: str) -> dict[int, str]:
     return choice
 
 
-def _score(run: Run, results: Results, metric: str) -> float:
+def _score(run: Run, reading: MetricReading) -> float:
     """Return a value of which larger ones are better; a diverged run guesses, or is worst if it has no such value."""
-    value = run.record.metrics.get(metric)
-    if run.status == "diverged":
-        value = results.metrics_info.get(metric, {}).get("guess")
-    if value is None or not math.isfinite(value):
-        return -math.inf
-    return float(value if results.higher_is_better(metric) else -value)
+    value = reading.sign * reading.read_end(run)
+    return value if math.isfinite(value) else -math.inf
 
 
 def _select(results: Results, kept: Sequence[Run], at_edge: Mapping[str, str]) -> Results:

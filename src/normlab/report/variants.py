@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from normlab.report.claims import parse_selector
 from normlab.runs.identity import flatten, identify
 
 PRECISION = "accelerator.precision"
@@ -62,7 +63,7 @@ def choose_baseline(text: str | None, labels: Sequence[Label]) -> dict[str, str]
     if text is None:
         factors = {"normalizer": "none"}
     elif "=" in text:
-        factors = dict(part.strip().split("=", 1) for part in text.split(", "))
+        factors = parse_selector("baseline", text)
     else:
         factors = {"normalizer" if "normalizer" in first else next(iter(first), ""): text}
     if any(factors.items() <= label.items() for label in labels):

@@ -63,7 +63,7 @@ def judge_claims(results: Results) -> tuple[list[JudgedClaim], list[str]]:
         variants: dict[str, dict[int, Run]] = {}
         for run in runs:
             variants.setdefault(run.variant, {})[run.record.seed] = run
-        cases = [Case(next(iter(seeds.values())).label, seeds) for seeds in variants.values()]
+        cases = [Case(name, seeds) for name, seeds in variants.items()]
         noted = read_claims(directory)
         for name, note in noted.items():
             try:
@@ -77,7 +77,7 @@ def judge_claims(results: Results) -> tuple[list[JudgedClaim], list[str]]:
 
 
 def judge_claim(claim: Claim, cases: Sequence[Case], metric: str, results: Results, claims: int) -> list[Verdict]:
-    """Judge a claim, one of so many of the experiment, for each variant that it is about.
+    """Judge a claim for each variant that it is about; all `claims` of the experiment share the level.
 
     Raises ValueError if the metric has no direction and the claim needs one, or if a factor is none.
     """
@@ -104,7 +104,8 @@ def _judge_group(claim: Claim, group: Sequence[Case], cases: Sequence[Case], rea
         involved = [_find_involved(claim, case, cases) for case in group]
     except LookupError as missing:
         return _miss(name, reading.metric, str(missing.args[0]))
-    values = {case.name: reading.read_all(case) for found in involved for case in found}
+    sides = [case for found in involved for case in found]
+    values = {case.name: reading.read_all(case) for case in sides}
     numbers = [_subtract([values[case.name] for case in found], reading.improvement) for found in involved]
     bounds, resolution, by_seed = reading.bounds, reading.resolution, numbers[0]
     if claim.rival is not None:
@@ -124,17 +125,15 @@ def _judge_group(claim: Claim, group: Sequence[Case], cases: Sequence[Case], rea
     obstacle = "; ".join(f"{name}: {why}" for name in values if (why := reading.results.at_edge.get(name)))
     if obstacle:
         notes.append(f"undecided: {obstacle}")
-    runs = [(seed, run) for found in involved for case in found for seed, run in case.runs.items()]
-    diverged = {seed for seed, run in runs if run.status == "diverged"} & set().union(*(case.runs for case in group))
-    if diverged:
+    diverged = {seed for case in sides for seed, run in case.runs.items() if run.status == "diverged"}
+    if diverged := diverged & set().union(*(case.runs for case in group)):
         why, note = _describe_divergence(claim, diverged, by_seed, reading)
         obstacle = obstacle or why
         notes.append(note)
     if obstacle:
         judged = replace(judged, outcome="undecided", seeds_needed=None)
     wins = int(by_seed.iloc[:LAST_LOOK].between(*claim.region).sum())
-    compared = tuple(dict(case.factors) for found in involved for case in found)
-    return Verdict(name, reading.metric, judged, wins, tuple(notes), compared, obstacle)
+    return Verdict(name, reading.metric, judged, wins, tuple(notes), tuple(case.factors for case in sides), obstacle)
 
 
 def _find_involved(claim: Claim, case: Case, cases: Sequence[Case]) -> list[Case]:

@@ -87,7 +87,7 @@ def list_undecided(place: tuple[Path, Collection[str]]) -> list[Undecided]:
     from normlab.report.verdicts import judge_claims
 
     directory, ids = place
-    results = load(directory, keep=lambda run: run[1].run_id in ids)
+    results = load(directory, keep=lambda run: run.id in ids)
     undecided = []
     for judged in judge_claims(tune(results)[0])[0]:
         for verdict in judged.verdicts:

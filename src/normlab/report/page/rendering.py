@@ -33,7 +33,7 @@ ERROR = Markup("<details><summary>{}</summary><pre>{}</pre></details>")
 
 
 def write_page(ablation: Ablation, figures: Sequence[Figure], directory: Path, place: Path) -> None:
-    """Write `index.html` beside `figures/` in `directory`, with links that hold once that has become `place`."""
+    """Write `index.html` beside `figures/` in `directory`, which will be moved to `place`: its links start there."""
     runs = [run for variant in ablation.variants for run in variant.runs]
     images = [b64encode((directory / "figures" / f"{figure.name}.svg").read_bytes()).decode() for figure in figures]
     write_html(
