@@ -84,10 +84,8 @@ def _parse(name: str, content: Any) -> Claim:
     if at is not None and (at < 1 or at != int(at)):
         raise ValueError(f"{place}.at={given['at']} is no step: choose an integer from 1 on")
     comparison: Literal["over", "like", "none"] = "over" if "over" in given else "like" if "like" in given else "none"
-
-    def read_selector(key: str) -> Selector | None:
-        return parse_selector(f"{place}.{key}", given[key]) if key in given else None
-
+    selecting = ("over", "like", "where", "than_where")
+    selectors = {key: parse_selector(f"{place}.{key}", given[key]) for key in selecting if key in given}
     variants = given.get("of", {})
     return Claim(
         name=name,
@@ -98,10 +96,10 @@ def _parse(name: str, content: Any) -> Claim:
         until=numbers.get("until"),
         rate=numbers.get("rate"),
         of=tuple(parse_selector(f"{place}.of", it) for it in (variants if isinstance(variants, list) else [variants])),
-        where=read_selector("where") or {},
-        rival=read_selector(comparison),
+        where=selectors.get("where", {}),
+        rival=selectors.get(comparison),
         comparison=comparison,
-        than_where=read_selector("than_where"),
+        than_where=selectors.get("than_where"),
         along=None if "along" not in given else str(given["along"]),
         per=given.get("per", "unit"),
     )

@@ -42,7 +42,7 @@ def tabulate_claims(claims: Sequence[JudgedClaim]) -> pd.DataFrame:
 
 def format_claim(judged: JudgedClaim) -> list[tuple[str, ...]]:
     """Return a row for each variant that a claim is about, as text in the order of `HEADINGS`."""
-    claim, rows = judged.claim, []
+    claim, rows = judged.claim, list[tuple[str, ...]]()
     rival = "" if claim.rival is None or claim.along else f" {claim.comparison} {', '.join(claim.rival.values())}"
     for verdict in judged.verdicts:
         found, metric = verdict.judgement, verdict.metric
