@@ -44,7 +44,7 @@ def load(*directories: str | Path) -> "Results":
     from normlab.report.load import load
 
     def restore(directory: Path) -> object:
-        from normlab.training.restore import restore_network
+        from normlab.training.run import restore_network
 
         return restore_network(directory)
 

@@ -65,7 +65,6 @@ def tensorboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def log_events(run: Run) -> None:
     """Write the events that a run writes while it trains."""
     logger = RunTensorBoardLogger(run.directory.path, collect_hyperparameters(run.record.choices, run.config))
-    logger.start_session()
     for step, rows in pd.read_csv(run.directory.metrics).groupby("step"):
         logger.log_metrics(dict(zip(rows["name"], rows["value"], strict=True)), int(str(step)))
     logger.end_session()

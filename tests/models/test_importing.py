@@ -22,8 +22,7 @@ from normlab.population.check import reason_not_vectorizable
 from normlab.training.build import build
 from normlab.training.checkpoints import capture_state, restore
 from normlab.training.module import TrainingModule
-from normlab.training.restore import restore_network
-from normlab.training.run import train
+from normlab.training.run import restore_network, train
 
 from ..networks import import_network_library
 from ..small_digits import SMALL

@@ -92,7 +92,7 @@ def test_the_epochs_of_a_plan_make_all_steps_and_no_batch_more(steps: int, lengt
             made, waiting = made + 1, 0
         if ends_epoch:
             epoch += 1
-    assert (plan.batches, plan.count) == (batch, -(-batch // length))
+    assert plan == (-(-batch // length), batch)
 
 
 class StopsAtTen(pl.Callback):

@@ -78,7 +78,7 @@ def _train(runs: Sequence[tuple[Run, Parts]], stop: StopRequest) -> None:
     sessions: list[Session] = []
     try:
         for (run, parts), record in zip(runs, records, strict=True):
-            sessions.append(Session.start(run, parts, record, networks=len(runs)))
+            sessions.append(Session(run, parts, record, networks=len(runs)))
         reason = reason_not_vectorizable([session.module.train() for session in sessions])
         if reason is not None:
             raise NotVectorizableError(reason)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,21 +12,12 @@ from normlab.data.batches import Batch, BatchStream
 from normlab.training.module import TrainingModule
 
 
-@dataclass(frozen=True)
-class Epochs:
-    """The epochs of a run, each of ⌈N / B⌉ batches, of which the last may be shorter."""
-
-    count: int
-    batches: int
-    """Batches in all of them."""
-
-
-def plan_epochs(steps: int, length: int, accumulate: Callable[[int], int]) -> Epochs:
-    """Return the epochs in which an optimizer makes a number of steps.
+def plan_epochs(steps: int, length: int, accumulate: Callable[[int], int]) -> tuple[int, int]:
+    """Return the number of epochs in which an optimizer makes some steps, and the number of batches in all of them.
 
     Args:
         steps: of the optimizer.
-        length: batches per epoch.
+        length: batches per epoch, of which the last one may have fewer.
         accumulate: from an epoch to the number of batches whose gradients make a step; the last ones of an epoch make
             a step even if they are fewer.
     """
@@ -38,7 +28,7 @@ def plan_epochs(steps: int, length: int, accumulate: Callable[[int], int]) -> Ep
         steps -= made
         batches += min(made * per_step, length)
         epochs += 1
-    return Epochs(epochs, batches)
+    return epochs, batches
 
 
 class EpochLoader:
@@ -91,17 +81,11 @@ class AutomaticModule(TrainingModule):
     def plan(self, steps: int, accumulate: Callable[[int], int]) -> None:
         """Set the number of steps and the epochs that they take."""
         self.steps = steps
-        self.epochs = plan_epochs(steps, self.loader.length, accumulate)
-        self.loader.total = self.epochs.batches
+        self.epochs, self.loader.total = plan_epochs(steps, len(self.loader), accumulate)
 
     @property
     def batches_done(self) -> int:
         return self.loader.position
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether all steps are made."""
-        return self.steps_done >= self.steps
 
     def train_dataloader(self) -> EpochLoader:
         return self.loader
@@ -166,9 +150,5 @@ class AutomaticModule(TrainingModule):
 
     def limit_steps(self) -> None:
         """Set `max_steps` again, unless a callback has added an epoch, in which it makes no step."""
-        if self.trainer.max_epochs == self.epochs.count:
+        if self.trainer.max_epochs == self.epochs:
             self.trainer.fit_loop.epoch_loop.max_steps = self.steps
-
-    def stop(self) -> None:
-        """End training after the batch in progress."""
-        self.stop_requested = True

@@ -91,8 +91,7 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
         load: `load_data`, `try_data`, or what returns the data of another run with the same ones.
         trial: make a step with a copy of the network on a few examples, and take the measurements of a user's own.
 
-    Raises:
-        ConfigurationError: on a mistake in config or data.
+    Raises ConfigurationError on a mistake in config or data.
     """
     accelerator = settings["accelerator"]
     device = find_device(accelerator["kind"], local_rank)
@@ -103,8 +102,7 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
     try:
         check_trainer_arguments(settings["trainer"])
         data = load(settings, device)
-        splits, preprocess = data.splits, data.preprocess
-        size, steps, seed = settings["batch_size"], settings["steps"], settings["seed"]
+        splits, steps = data.splits, settings["steps"]
         module = _build_module(settings, data, device)
         observations, evaluations = build_observations(settings, splits), build_evaluations(settings, splits)
         callbacks = build_callbacks(settings)
@@ -117,18 +115,11 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
             try_objective(module.objective, splits)
             if accelerator["processes"] == 1:  # with more, layers may ask the other processes, which are not here yet
                 try_step(module)
-            try_measurements(observations, evaluations, module, splits, preprocess)
-        test_size = min(size, len(splits.test.targets))
-        return Parts(
-            device=device,
-            data=data,
-            module=module,
-            test_batches=BatchStream(splits.test, preprocess, test_size, steps, seed, name="test"),
-            observations=observations,
-            evaluations=evaluations,
-            callbacks=[*callbacks.values()],
-            loggers=build_loggers(settings),
-        )
+            try_measurements(observations, evaluations, module, splits)
+        test_size = min(settings["batch_size"], len(splits.test.targets))
+        test_batches = BatchStream(splits.test, data.preprocess, test_size, steps, settings["seed"], name="test")
+        loggers = build_loggers(settings)
+        return Parts(device, data, module, test_batches, observations, evaluations, [*callbacks.values()], loggers)
     except (ValueError, TypeError, DataError, InstantiationException) as error:
         raise ConfigurationError(str(error)) from error
 
@@ -136,7 +127,6 @@ def build(settings: Mapping[str, Any], local_rank: int = 0, load: LoadData = loa
 def _build_module(settings: Mapping[str, Any], data: Data, device: torch.device) -> TrainingModule:
     accelerator = settings["accelerator"]
     network = build_network(settings, data.splits).to(device)
-    recipe = build_recipe(settings, network)
     module = (AutomaticModule if list_automatic_keys(settings) else TrainingModule)(
         network,
         bind(settings, "objective"),
@@ -144,7 +134,7 @@ def _build_module(settings: Mapping[str, Any], data: Data, device: torch.device)
         build_batches(settings, data),
         accelerator["precision"],
         accelerator["cuda_graph"],
-        recipe,
+        build_recipe(settings, network),
     )
     get_statistics_batch(network, settings["batch_size"], accelerator["processes"])  # for its check of the batch size
     return module
@@ -196,10 +186,7 @@ THREADS = torch.get_num_threads()
 
 
 def set_up_torch(settings: Mapping[str, Any]) -> None:
-    """Set what torch keeps for the whole process, whatever code of an earlier run in it has set.
-
-    Threads, determinism, arithmetic, default types, memory, and the global random generators.
-    """
+    """Set what torch keeps for the whole process, whatever code of an earlier run in it has set."""
     accelerator = settings["accelerator"]
     torch.set_default_dtype(torch.float32)
     torch.set_default_device(None)

@@ -20,7 +20,7 @@ from normlab.training.observations import WHILE_TRAINING, Observations
 log = logging.getLogger(__name__)
 
 Callbacks = dict[str, pl.Callback]
-"""By their names under `callbacks`."""
+"""By their keys, such as `callbacks.NAME`."""
 
 
 def build_callbacks(settings: Mapping[str, Any]) -> Callbacks:
@@ -30,7 +30,7 @@ def build_callbacks(settings: Mapping[str, Any]) -> Callbacks:
     for key, callback in callbacks.items():
         if not isinstance(callback, pl.Callback):
             raise ConfigurationError(f"{key}: {locate(callback)} is no pytorch_lightning.Callback")
-        if isinstance(callback, UNSUPPORTED):
+        if isinstance(callback, pl.callbacks.LearningRateFinder | pl.callbacks.BatchSizeFinder):
             raise ConfigurationError(
                 f"{key}: {type(callback).__name__} trains before the run: sweep over the key instead"
             )
@@ -38,9 +38,6 @@ def build_callbacks(settings: Mapping[str, Any]) -> Callbacks:
             target = f"{__name__}.{StochasticWeightAveraging.__name__}"
             callbacks[key] = call({key: {**rules[key], "_target_": target}}, key)
     return callbacks
-
-
-UNSUPPORTED = (pl.callbacks.LearningRateFinder, pl.callbacks.BatchSizeFinder)
 
 
 class StochasticWeightAveraging(pl.callbacks.StochasticWeightAveraging):
@@ -113,10 +110,10 @@ def check_automatic(
             "trainer.gradient_clip_val: in 16-mixed a fused optimizer scales the gradients back as it makes its step,"
             " after clipping: choose optimizer.fused=false"
         )
-    for key, callback in callbacks.items():
-        if module.recipe.schedule is not None and isinstance(callback, StochasticWeightAveraging):
+    for key in (key for key, callback in callbacks.items() if isinstance(callback, StochasticWeightAveraging)):
+        if module.recipe.schedule is not None:
             raise ConfigurationError(f"{key} and schedule would both set the learning rate: choose schedule=constant")
-        for layer in _list_averaging(module) if isinstance(callback, StochasticWeightAveraging) else ():
+        for layer in _list_averaging(module):
             if not hasattr(layer, "momentum"):
                 raise ConfigurationError(
                     f"{key} sets the attribute momentum of normalizers to renew their running averages, and"
@@ -136,9 +133,8 @@ def _require_metrics(callbacks: Callbacks, observations: Observations, steps: in
             metrics = ", ".join(metric for _, measurement in observations.values() for metric in measurement.metrics)
             raise ConfigurationError(f"{key} monitors {monitored!r}, which is none of the observed metrics: {metrics}")
         schedule, _ = observations[owners[0]]
-        for name, (other, _) in observations.items():
-            if name in WHILE_TRAINING:
-                continue
+        validating = {name: other for name, (other, _) in observations.items() if name not in WHILE_TRAINING}
+        for name, other in validating.items():
             alone = (step for step in range(1, steps + 1) if other.is_due(step) and not schedule.is_due(step))
             if (step := next(alone, None)) is not None:
                 raise ConfigurationError(
@@ -155,9 +151,7 @@ def warn_of_inexact_resumption(callbacks: Callbacks, arguments: Mapping[str, Any
     for key in timers:
         log.warning("%s ends a run by the clock, after another step each time: its results are not reproducible", key)
     for key, callback in callbacks.items():
-        keeps_state = is_overridden("state_dict", callback, pl.Callback) or is_overridden(
-            "on_save_checkpoint", callback, pl.Callback
-        )
+        keeps_state = any(is_overridden(hook, callback, pl.Callback) for hook in ("state_dict", "on_save_checkpoint"))
         if not keeps_state and not type(callback).__module__.startswith("pytorch_lightning.") and vars(callback):
             log.warning(
                 "%s: %s has attributes, but no method state_dict: an interrupted run does not resume exactly if they"

@@ -26,14 +26,13 @@ SHARE_OF_TIME = 0.005
 
 SHORTEST_INTERVAL_SECONDS = 5.0
 
+TRAINER_STATE = "loops"
+"""Key of a checkpoint that shows that Lightning's Trainer wrote it."""
+
 Checkpoint = dict[str, Any]
 """The content of a file: weights and buffers, optimizer, steps done, the states of torch's global generators (for
 modules that draw while they train), the size of `metrics.csv` in bytes (rows behind it are dropped), the seconds
 trained, and the run's id. If Lightning's Trainer keeps its own state there, that holds weights and optimizer."""
-
-
-TRAINER_STATE = "loops"
-"""Key of a checkpoint that shows that Lightning's Trainer wrote it."""
 
 
 class Cadence:
@@ -57,15 +56,9 @@ class Cadence:
 
 
 class Checkpoints(pl.Callback):
-    """Keeps the last two checkpoints of a run.
+    """Keeps the last two checkpoints of a run; networks trained at once in this process share its time evenly."""
 
-    Args:
-        directory: of the run.
-        seconds_before: seconds trained before the checkpoint that was resumed from.
-        networks: trained at once in this process; they share its time evenly.
-    """
-
-    def __init__(self, directory: RunDirectory, seconds_before: float = 0.0, networks: int = 1) -> None:
+    def __init__(self, directory: RunDirectory, seconds_before: float, networks: int) -> None:
         self.directory = directory
         self.seconds_before = seconds_before
         self.networks = networks
@@ -88,7 +81,7 @@ class Checkpoints(pl.Callback):
         A diverged network is not kept: a run cut short after that diverges again, at the same step.
         """
         if module.diverged_at is None:
-            content = {**self.describe(module), **capture_state(module)}
+            content = {**self.describe(), **capture_state(module)}
             self.write(lambda path: torch.save(content, path), module.steps_done)
 
     def write(self, save: Callable[[Path], None], step: int) -> None:
@@ -99,7 +92,7 @@ class Checkpoints(pl.Callback):
         except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError on a full disk
             log.warning("no checkpoint after step %d, the previous one stays (is the disk full?): %s", step, error)
 
-    def describe(self, module: TrainingModule) -> Checkpoint:
+    def describe(self) -> Checkpoint:
         """Return what a checkpoint says of the run and its directory."""
         return {
             "run_id": self.directory.path.name,
@@ -114,10 +107,6 @@ class TrainerCheckpoints(Checkpoints, pl.callbacks.Checkpoint):
     Lightning resumes exactly after a batch that ends with a step, and at the end of an epoch. Within an epoch it does
     not call `on_train_epoch_start` again, so that with callbacks that act there only ends of epochs are kept.
     """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.within_epochs = True
 
     def setup(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
@@ -136,12 +125,7 @@ class TrainerCheckpoints(Checkpoints, pl.callbacks.Checkpoint):
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint) -> None:
         assert isinstance(pl_module, AutomaticModule)
-        checkpoint |= {**self.describe(pl_module), **capture_progress(pl_module)}
-
-    def describe(self, module: TrainingModule) -> Checkpoint:
-        assert isinstance(module, AutomaticModule)
-        # Lightning keeps it too, but does not restore it at the end of an epoch.
-        return {**super().describe(module), "loader": module.loader.state_dict()}
+        checkpoint |= {**self.describe(), **capture_progress(pl_module)}
 
     def _keep_and_stop(self, trainer: pl.Trainer, module: pl.LightningModule, is_exact: bool) -> None:
         """Keep a checkpoint if one is due, and stop if that is requested.
@@ -149,11 +133,11 @@ class TrainerCheckpoints(Checkpoints, pl.callbacks.Checkpoint):
         None is kept once training is to end: what a callback ended would go on from it.
         """
         assert isinstance(module, AutomaticModule)
-        if trainer.should_stop or module.is_complete:
+        if trainer.should_stop or module.steps_done >= module.steps:
             return
-        if is_exact and module.has_stepped and (module.stop_requested or self.cadence.is_due):
+        if is_exact and module.has_stepped and (module.stop_request.signal is not None or self.cadence.is_due):
             self.write(trainer.save_checkpoint, module.steps_done)
-        trainer.should_stop = module.stop_requested
+        trainer.should_stop = module.stop_request.signal is not None
 
 
 def capture_state(module: TrainingModule) -> Checkpoint:
@@ -167,9 +151,10 @@ def capture_state(module: TrainingModule) -> Checkpoint:
 
 
 def capture_progress(module: TrainingModule) -> Checkpoint:
-    """Return the steps done and the state of torch's global generators."""
+    """Return the steps done, the batches that they took, and the state of torch's global generators."""
     return {
         "steps_done": module.steps_done,
+        "batches_done": module.batches_done,
         "generator": torch.get_rng_state(),
         "gpu_generators": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
@@ -191,7 +176,8 @@ def restore(module: TrainingModule, content: Checkpoint) -> None:
         module.scaler.load_state_dict(content["scaler"])
     module.steps_done = content["steps_done"]
     if isinstance(module, AutomaticModule):
-        module.loader.load_state_dict(content["loader"])
+        # Lightning keeps it too, but does not restore it at the end of an epoch.
+        module.loader.position = content["batches_done"]
     torch.set_rng_state(content["generator"])
     if content["gpu_generators"]:
         torch.cuda.set_rng_state_all(content["gpu_generators"])

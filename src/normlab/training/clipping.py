@@ -18,13 +18,8 @@ Clip = Callable[[Tensors, Tensors, Collection[str]], None]
 class NormClip:
     """Scales the gradients of a network so that their global norm is at most a given one.
 
-    As `torch.nn.utils.clip_grad_norm_` (Pascanu et al., 2013, arXiv:1211.5063, algorithm 1).
-
-    Args:
-        max_norm: the largest norm.
-
-    Raises:
-        ValueError: max_norm is not above 0.
+    As `torch.nn.utils.clip_grad_norm_` (Pascanu et al., 2013, arXiv:1211.5063, algorithm 1). Raises ValueError if
+    max_norm is not above 0.
     """
 
     def __init__(self, max_norm: float = 1.0) -> None:
@@ -48,8 +43,7 @@ class AdaptiveClip:
         factor: largest ratio of the norms.
         eps: smallest norm of weights to count with, so that those that start at 0 are trained.
 
-    Raises:
-        ValueError: factor or eps is not above 0.
+    Raises ValueError if one of them is not above 0.
     """
 
     def __init__(self, factor: float = 0.01, eps: float = 1e-3) -> None:

@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from normlab.config.targets import bind, call
 from normlab.contracts import require_contract
@@ -49,7 +48,7 @@ def load_data(settings: Mapping[str, Any], device: torch.device) -> Data:
         samples = sample_inputs(preprocessing, preprocess, splits.train, splits.task)
         if isinstance(preprocessing, Rotation):
             # A product with a matrix of all pixels costs as much as a step of a small network.
-            splits, preprocess = transform_splits(splits, preprocess), keep_as_is
+            splits, preprocess = transform_splits(splits, preprocess), lambda inputs: inputs
         _latest = source, key, Data(splits, preprocess, samples)
     return _latest[2]
 
@@ -59,13 +58,12 @@ def try_data(settings: Mapping[str, Any], device: torch.device) -> Data:
 
     Raises as `load_data` does.
     """
-    return _try_data(json.dumps([settings["data"], settings["preprocessing"]]), device)
+    return _try_data(json.dumps({group: settings[group] for group in ("data", "preprocessing")}), device)
 
 
 @lru_cache(maxsize=1)  # a sweep tries all variants of a data set in turn
 def _try_data(key: str, device: torch.device) -> Data:
-    data, preprocessing = json.loads(key)
-    settings = {"data": data, "preprocessing": preprocessing}
+    settings = json.loads(key)
     splits = Splits.of(call(settings, "data")).to(device)
     few = Split(*(part[:FEW] for part in splits.train))
     return Data(splits, fit_preprocessing(call(settings, "preprocessing"), few, splits.task), {})
@@ -90,8 +88,3 @@ def build_batches(settings: Mapping[str, Any], data: Data) -> BatchStream:
         sampler=bind(settings, "sampler"),
         augmentation=augmentation,
     )
-
-
-def keep_as_is(inputs: Tensor) -> Tensor:
-    """Preprocess inputs that were preprocessed before."""
-    return inputs

@@ -27,9 +27,7 @@ class CsvLogger(Logger):
 
     A value that is logged twice for a step in a row, as `LearningRateMonitor` does, is written once.
 
-    Args:
-        path: of the file.
-        size: bytes of the file to keep if a run resumes; rows behind them are dropped.
+    If a run resumes, `size` bytes of the file are kept; rows behind them are dropped.
     """
 
     def __init__(self, path: Path, size: int = 0) -> None:
@@ -78,6 +76,7 @@ class RunTensorBoardLogger(TensorBoardLogger):
         # TensorBoard hides what was written for later steps before the run resumed.
         super().__init__(save_dir=directory, name="", version="", purge_step=steps_done + 1)
         self._session = hyperparameters
+        self._add_summary(1)
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """The session summaries hold them."""
@@ -87,9 +86,6 @@ class RunTensorBoardLogger(TensorBoardLogger):
 
     def finalize(self, status: str) -> None:
         self.experiment.flush()  # closing would start a second file for the final metrics
-
-    def start_session(self) -> None:
-        self._add_summary(1)
 
     def end_session(self) -> None:
         self._add_summary(2)
@@ -143,6 +139,5 @@ def collect_hyperparameters(choices: Mapping[str, str], config: Mapping[str, Any
 
 def _to_hyperparameter(value: Any) -> bool | int | float | str:
     """Return a value as TensorBoard takes it: neither lists nor null, and numbers only if they are finite."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if isinstance(value, bool | int | float | str) else str(value)
+    is_taken = math.isfinite(value) if isinstance(value, float) else isinstance(value, bool | int | str)
+    return value if is_taken else str(value)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from normlab.data.batches import BatchStream
 from normlab.measurements.contract import Objective
+from normlab.processes.stopping import StopRequest
 from normlab.training.cuda_graph import GraphedStep
 from normlab.training.data_parallel.gradients import DataParallel
 from normlab.training.recipe import MakeOptimizer, Recipe
@@ -31,11 +32,8 @@ class TrainingModule(pl.LightningModule):
     Args:
         network: from inputs (N, …) to logits (N, …, K).
         objective: from logits and targets (N, …) to the mean loss.
-        optimizer: from the parameters, or groups of them, to an optimizer.
-        batches: the training batches by step.
         precision: a key of `AUTOCAST`; weights, gradients and running averages are float32 in all.
         cuda_graph: record the step on the GPU and replay it, which excludes a schedule.
-        recipe: what else happens around a step of the optimizer.
     """
 
     def __init__(
@@ -63,8 +61,8 @@ class TrainingModule(pl.LightningModule):
         self.scaler = torch.amp.GradScaler(self.device_type, enabled=self.autocast_type is torch.float16)
         self.parallel: DataParallel | None = None
         """Set if this process is one of several; it then computes a shard of each batch."""
-        self.stop_requested = False
-        """Whether this process, one of several, was asked to end training."""
+        self.stop_request = StopRequest()
+        """Ends training after the step in progress; of several processes, all end it after the same step."""
         self.steps_done = 0
         self.diverged_at: int | None = None
         """The step, counted from 1, whose loss was not finite; training then ends."""
@@ -77,9 +75,9 @@ class TrainingModule(pl.LightningModule):
         losses = []
         for step in steps:
             losses.append(self.step(step))
-            if self.parallel is not None:
-                self.trainer.should_stop = self.parallel.stop_agreed
-            if self.trainer.should_stop:
+            stops = self.parallel.stop_agreed if self.parallel else self.stop_request.signal is not None
+            if stops:
+                self.trainer.should_stop = True
                 break
         chunk_losses = torch.stack(losses)
         if self.note_divergence(chunk_losses):
@@ -104,7 +102,7 @@ class TrainingModule(pl.LightningModule):
             loss = self.objective(self.network(inputs), targets)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self.parallel is not None:
-            loss = self.parallel.average(self.network, loss, self.stop_requested)
+            loss = self.parallel.average(self.network, loss, self.stop_request.signal is not None)
         if self.recipe.changes_gradients:
             self.scaler.unscale_(self.optimizer)
             self.recipe.adjust_gradients(dict(self.network.named_parameters()))
@@ -128,13 +126,6 @@ class TrainingModule(pl.LightningModule):
     def batches_done(self) -> int:
         """Number of training batches that the steps took."""
         return self.steps_done
-
-    def stop(self) -> None:
-        """End training after the step in progress; of several processes, all end it after the same step."""
-        if self.parallel is None:
-            self.trainer.should_stop = True
-        else:
-            self.stop_requested = True
 
     def forward(self, inputs: Tensor) -> Tensor:
         logits: Tensor = self.network(inputs)

@@ -53,9 +53,7 @@ def build_evaluations(settings: Mapping[str, Any], splits: Splits) -> Evaluation
 class Observer(pl.Callback):
     """Takes each measurement right after the steps at which it is due.
 
-    Args:
-        observations: schedules and measurements, by name.
-        describe: from a module and the number of earlier observations to what can be measured of it.
+    `describe` maps a module and the number of earlier observations to what can be measured of it.
     """
 
     def __init__(self, observations: Observations, describe: Callable[[TrainingModule, int], State]) -> None:
@@ -154,13 +152,11 @@ def send(loggers: Iterable[Logger], measurement: Measurement, values: Values, st
     """Send numbers to every logger, and tensors to TensorBoard as histograms."""
     numbers = {name: value for name, value in values.items() if not isinstance(value, Tensor)}
     for logger in loggers:
-        if not isinstance(logger, TensorBoardLogger):
-            logger.log_metrics(numbers, step)
-            continue
-        if getattr(measurement, "in_tensorboard", True):
+        is_tensorboard = isinstance(logger, TensorBoardLogger)
+        if not is_tensorboard or getattr(measurement, "in_tensorboard", True):
             logger.log_metrics(numbers, step)
         for name, value in values.items():
-            if isinstance(value, Tensor):
+            if isinstance(logger, TensorBoardLogger) and isinstance(value, Tensor):
                 logger.experiment.add_histogram(name, value.detach().float(), step)
 
 

@@ -41,8 +41,7 @@ class Recipe:
     def build_optimizer(self, make: MakeOptimizer, parameters: Mapping[str, Tensor]) -> Optimizer:
         """Return an optimizer of parameters by name, of which those without weight decay are a group of their own.
 
-        Raises:
-            ValueError: weight decay would move masked weights.
+        Raises ValueError if weight decay would move masked weights.
         """
         if self.undecayed:
             decayed = [value for name, value in parameters.items() if name not in self.undecayed]
@@ -59,12 +58,7 @@ class Recipe:
 
     @torch.no_grad()
     def adjust_gradients(self, parameters: Mapping[str, Tensor], stacked: bool = False) -> None:
-        """Mask and clip the gradients of parameters.
-
-        Args:
-            parameters: by name.
-            stacked: whether they, and the masks, are those of a population (members, …).
-        """
+        """Mask and clip gradients of parameters; `stacked` if these, and the masks, are a population's (members, …)."""
         gradients = {name: value.grad for name, value in parameters.items() if value.grad is not None}
         if not stacked:
             gradients = {name: gradient[None] for name, gradient in gradients.items()}

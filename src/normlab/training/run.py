@@ -3,18 +3,24 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from pytorch_lightning.utilities import rank_zero_only
+from torch import nn
 
+from normlab.config.compose import reload
+from normlab.config.targets import call
+from normlab.data import Splits
+from normlab.errors import ConfigurationError
 from normlab.processes.stopping import StopRequest
+from normlab.runs.directory import RunDirectory
 from normlab.runs.ownership import OwnedElsewhereError
 from normlab.runs.record import Record
 from normlab.runs.run import Run
-from normlab.training.build import Parts, build
-from normlab.training.checkpoints import capture_state, restore
-from normlab.training.data_parallel.followers import start_followers
+from normlab.training.build import Parts, build, build_network
+from normlab.training.checkpoints import capture_state, latest, restore
 from normlab.training.data_parallel.gradients import DataParallel
-from normlab.training.data_parallel.group import Group, join_group
+from normlab.training.data_parallel.group import Group, join_group, start_followers
 from normlab.training.session import Session, note_error, prepare
 from normlab.training.trainer import Stopping, fit
 
@@ -76,7 +82,7 @@ def _lead(run: Run, parts: Parts, group: Group | None, stop: StopRequest, progre
             record = prepare(run, parts)
             log.info("%s: %d steps on %s in %s", run.id, record.steps, parts.device, run.directory.path)
             try:
-                session = Session.start(run, parts, record)
+                session = Session(run, parts, record)
                 callbacks = [session.observer, *parts.callbacks, Stopping(stop), session.checkpoints]
                 with _share(run, parts, group):
                     if not session.is_trained:
@@ -123,3 +129,21 @@ def _share(run: Run, parts: Parts, group: Group | None) -> Iterator[bool]:
             restore(parts.module, state)
         parts.module.parallel = DataParallel(others.rank, others.size, run.settings["seed"])
         yield state is not None
+
+
+def restore_network(directory: Path) -> nn.Module:
+    """Return the network of a run on the CPU, in inference mode, with the weights and buffers of its last checkpoint.
+
+    The data are loaded too, since they determine the shape of the network. Raises ConfigurationError if the directory
+    holds no finished run, the run cannot be built, or its checkpoint is gone.
+    """
+    state = RunDirectory(directory).state()
+    if state.status != "finished":
+        raise ConfigurationError(f"{directory} holds no finished run: it is {state.status}. {state.reason}".rstrip())
+    run = reload(directory)
+    checkpoint = latest(RunDirectory(directory))
+    if checkpoint is None:
+        raise ConfigurationError(f"{directory} has no sound checkpoint: train the run again with normlab-rerun")
+    network = build_network(run.settings, Splits.of(call(run.settings, "data")))
+    network.load_state_dict(checkpoint["network"])
+    return network.eval()

@@ -1,7 +1,10 @@
 """The learning rate over a run: factors of the optimizer's rates, as pure functions of step and number of steps.
 
-Each has a warm-up, a linear rise to 1 over the first steps; its own course is that of the rest of the run. So it equals
-`torch.optim.lr_scheduler.SequentialLR` of a `LinearLR` and the scheduler of the same name, whose period is that rest.
+Each takes a step, from 0 to steps − 1, and the number of steps of the run. It has a warm-up, a linear rise to 1 over
+the first `warmup` steps, whose factors are (step + 1) / warmup; its own course is that of the rest of the run. So it
+equals `torch.optim.lr_scheduler.SequentialLR` of a `LinearLR` and the scheduler of the same name, whose period is that
+rest. `final` is the factor that the next step after the last one would have. A warm-up longer than the run raises
+ValueError.
 """
 
 import math
@@ -14,16 +17,7 @@ Schedule = Callable[[int, int], float]
 
 
 def constant(step: int, steps: int, warmup: int = 0) -> float:
-    """Return 1 after the warm-up.
-
-    Args:
-        step: from 0 to steps − 1.
-        steps: of the run.
-        warmup: steps of the warm-up, whose factors are (step + 1) / warmup.
-
-    Raises:
-        ValueError: the warm-up is longer than the run.
-    """
+    """Return 1 after the warm-up."""
     rise, _ = _place(step, steps, warmup)
     return rise
 
@@ -32,26 +26,13 @@ def cosine(step: int, steps: int, warmup: int = 0, final: float = 0.0) -> float:
     """Return half a period of a cosine from 1 to `final`, as `torch.optim.lr_scheduler.CosineAnnealingLR`.
 
     Source: Loshchilov and Hutter, 2017, arXiv:1608.03983, equation 5, without restarts.
-
-    Args:
-        step: from 0 to steps − 1.
-        steps: of the run.
-        warmup: see `constant`.
-        final: factor that the next step after the last one would have.
     """
     rise, progress = _place(step, steps, warmup)
     return rise * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
 
 
 def linear(step: int, steps: int, warmup: int = 0, final: float = 0.0) -> float:
-    """Return a straight line from 1 to `final`, as `torch.optim.lr_scheduler.LinearLR`.
-
-    Args:
-        step: from 0 to steps − 1.
-        steps: of the run.
-        warmup: see `constant`.
-        final: factor that the next step after the last one would have.
-    """
+    """Return a straight line from 1 to `final`, as `torch.optim.lr_scheduler.LinearLR`."""
     rise, progress = _place(step, steps, warmup)
     return rise * (1 - (1 - final) * progress)
 
@@ -61,13 +42,8 @@ def staircase(
 ) -> float:
     """Return 1, times gamma from each milestone on, as `torch.optim.lr_scheduler.MultiStepLR`.
 
-    Args:
-        step: from 0 to steps − 1.
-        steps: of the run.
-        warmup: see `constant`.
-        milestones: as parts of the run after the warm-up. The default is that of He et al. (2016, arXiv:1512.03385,
-            section 4.2).
-        gamma: factor at each of them.
+    Milestones are parts of the run after the warm-up; the default is that of He et al. (2016, arXiv:1512.03385,
+    section 4.2).
     """
     rise, progress = _place(step, steps, warmup)
     passed = sum(progress >= milestone for milestone in milestones)
@@ -84,15 +60,9 @@ def _place(step: int, steps: int, warmup: int) -> tuple[float, float]:
 
 
 class ScheduledRates:
-    """The learning rates of an optimizer's parameter groups, which a schedule scales before each step.
+    """The learning rates of an optimizer's parameter groups, which a schedule scales before each step; None does not.
 
-    Args:
-        optimizer: with the rates that factors are of.
-        schedule: or None, which leaves the rates alone.
-        steps: of the run.
-
-    Raises:
-        ValueError: the optimizer has no learning rate, or the schedule does not fit the number of steps.
+    Raises ValueError if the optimizer has no learning rate, or if the schedule does not fit the number of steps.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, schedule: Schedule | None, steps: int) -> None:

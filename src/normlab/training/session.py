@@ -3,7 +3,7 @@
 import logging
 import traceback
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,6 @@ from normlab.training.build import Parts
 from normlab.training.checkpoints import TRAINER_STATE, Checkpoints, TrainerCheckpoints, latest, restore
 from normlab.training.environment import describe_environment
 from normlab.training.loggers import CsvLogger, RunTensorBoardLogger, collect_hyperparameters
-from normlab.training.module import TrainingModule
 from normlab.training.observations import Observer, ValidatingObserver, send
 
 log = logging.getLogger(__name__)
@@ -57,67 +56,41 @@ def note_error(run: Run, record: Record, error: BaseException) -> None:
     run.directory.write(record)
 
 
-@dataclass(frozen=True)
 class Session:
-    """All that a run consists of from its first step in this process to its last."""
+    """All that a run consists of from its first step in this process, after its latest checkpoint, to its last.
 
-    run: Run
-    parts: Parts
-    record: Record
-    module: TrainingModule
-    observer: Observer
-    checkpoints: Checkpoints
-    table: CsvLogger
-    tensorboard: RunTensorBoardLogger
-    others: list[Logger]
-    resumes_from: Path | None = None
-    """Checkpoint from which Lightning's Trainer resumes."""
-    is_trained: bool = False
-    """Whether the last checkpoint was written after the last step of Lightning's Trainer, whose callbacks are done."""
+    This process owns and has prepared the directory of the run; `networks` are trained in it at once.
+    """
 
-    @classmethod
-    def start(cls, run: Run, parts: Parts, record: Record, networks: int = 1) -> "Session":
-        """Restore the latest checkpoint, if there is one, and open the loggers.
-
-        Args:
-            run: whose directory this process owns and has prepared.
-            parts: that the run consists of.
-            record: to complete.
-            networks: trained at once in this process.
-        """
-        module, seconds, size = parts.module, 0.0, 0
+    def __init__(self, run: Run, parts: Parts, record: Record, networks: int = 1) -> None:
+        self.run, self.parts, self.record = run, parts, record
+        self.module = module = parts.module
         _warn_of_partial_statistics(run, module.network, record)
-        checkpoint = latest(run.directory)
-        if checkpoint is not None:
+        checkpoint = latest(run.directory) or {}
+        if checkpoint:
             restore(module, checkpoint)
-            seconds, size = checkpoint["seconds"], checkpoint["metrics_size"]
             log.info("%s resumes after step %d", run.id, module.steps_done)
         is_automatic = isinstance(module, AutomaticModule)
-        checkpoints = (TrainerCheckpoints if is_automatic else Checkpoints)(run.directory, seconds, networks)
-        observer = (ValidatingObserver if is_automatic else Observer)(parts.observations, parts.describe)
+        make_checkpoints = TrainerCheckpoints if is_automatic else Checkpoints
+        self.checkpoints = make_checkpoints(run.directory, checkpoint.get("seconds", 0.0), networks)
+        self.observer = (ValidatingObserver if is_automatic else Observer)(parts.observations, parts.describe)
         hyperparameters = collect_hyperparameters(run.choices, identify(run.settings))
-        tensorboard = RunTensorBoardLogger(run.directory.path, hyperparameters, module.steps_done)
-        tensorboard.start_session()
-        table = CsvLogger(run.directory.metrics, size)
-        others = [make(run.directory.path) for make in parts.loggers]
-        for logger in others:
+        self.tensorboard = RunTensorBoardLogger(run.directory.path, hyperparameters, module.steps_done)
+        self.table = CsvLogger(run.directory.metrics, checkpoint.get("metrics_size", 0))
+        self.others = [make(run.directory.path) for make in parts.loggers]
+        for logger in self.others:
             logger.log_hyperparams(dict(hyperparameters))
-        is_trained = is_automatic and checkpoint is not None and TRAINER_STATE not in checkpoint
-        resumes_from = checkpoint["path"] if checkpoint is not None and not is_trained and is_automatic else None
-        return cls(
-            run, parts, record, module, observer, checkpoints, table, tensorboard, others, resumes_from, is_trained
-        )
-
-    @property
-    def loggers(self) -> list[Logger]:
-        return [self.table, self.tensorboard, *self.others]
+        self.loggers: list[Logger] = [self.table, self.tensorboard, *self.others]
+        self.resumes_from: Path | None = checkpoint["path"] if TRAINER_STATE in checkpoint else None
+        """Checkpoint from which Lightning's Trainer resumes."""
+        self.is_trained = is_automatic and bool(checkpoint) and self.resumes_from is None
+        """Whether the checkpoint was written after the last step of Lightning's Trainer, whose callbacks are done."""
 
     def finish(self, interrupted: bool = False) -> Record:
         """Keep the last checkpoint, evaluate if the run has ended, and write and return the record.
 
-        Args:
-            interrupted: a signal stopped training. Without one a run that stopped before its last step has ended, by a
-                callback or an argument of the Trainer; of several processes only one may know of the signal.
+        `interrupted` if a signal stopped training. Without one a run that stopped before its last step has ended, by a
+        callback or an argument of the Trainer; of several processes only one may know of the signal.
         """
         module, record = self.module, self.record
         is_cut_short = module.steps_done < record.steps and (interrupted or module.parallel is not None)
@@ -152,8 +125,7 @@ class Session:
         """Take the measurements after the last step, and write their numbers into the record."""
         step = self.module.steps_done
         state = self.parts.describe(self.module)
-        due = [measurement for schedule, measurement in self.parts.observations.values() if schedule.is_due(step)]
-        observed = {name for measurement in due for name in measurement.metrics}
+        observed = {name for due in self.observer.list_due(step) for name in self.parts.observations[due][1].metrics}
         for key, measurement in self.parts.evaluations.items():
             values = self.observer.measure(f"evaluate.{key}", measurement, state)
             self.record.metrics |= {name: float(values[name]) for name in values if name in measurement.metrics}
@@ -173,10 +145,10 @@ def describe_outcome(record: Record) -> str:
 
 def _warn_of_partial_statistics(run: Run, network: nn.Module, record: Record) -> None:
     """Name the first normalizer that should see whole batches and cannot."""
-    normalizers = dict(list_normalizers(network))
+    normalizers, size = dict(list_normalizers(network)), run.settings["batch_size"]
     for block, examples in record.statistics_batch.items():
         normalizer = normalizers.get(block) or network.get_submodule(block)
-        wanted = min(run.settings["batch_size"], getattr(normalizer, "statistics_batch", run.settings["batch_size"]))
+        wanted = min(size, getattr(normalizer, "statistics_batch", size))
         if run.settings["sync_statistics"] and examples < wanted:
             log.warning(
                 "%s takes its statistics from its process's part, %d examples of a batch: to see all of them it needs"

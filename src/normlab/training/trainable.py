@@ -24,11 +24,7 @@ def train_all(network: nn.Module, seed: int) -> Masks:
 
 
 def train_parts(network: nn.Module, seed: int, normalizers: bool = False, output: bool = False) -> Masks:
-    """Train the parameters of normalizers, of the last linear map, or of both.
-
-    Raises:
-        ValueError: they have none.
-    """
+    """Train the parameters of normalizers, of the last linear map, or of both. Raises ValueError if they have none."""
     trained = name_normalizer_parameters(network) if normalizers else set()
     if output:
         trained |= name_output_parameters(network)
@@ -41,13 +37,8 @@ def train_parts(network: nn.Module, seed: int, normalizers: bool = False, output
 def train_random_subset(network: nn.Module, seed: int, fraction: float | None = None) -> Masks:
     """Train single weights, drawn from all parameters but those of the normalizers, which stay.
 
-    Args:
-        network: with its initial weights.
-        seed: of the run; each parameter has a random stream of its own.
-        fraction: of these parameters to train; None: as many as the normalizers have.
-
-    Raises:
-        ValueError: fraction is no number, or means none of them or more than there are.
+    Each parameter has a random stream of its own. `fraction` is that of these weights; None: as many as the normalizers
+    have. Raises ValueError if it is no number, or means none of them or more than there are.
     """
     if fraction is not None and not isinstance(fraction, int | float):
         raise ValueError(f"trainable.fraction={fraction!r} has the wrong type: it is a number or null")

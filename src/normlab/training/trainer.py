@@ -29,16 +29,8 @@ def fit(
 ) -> None:
     """Train a module from its latest step to the last one.
 
-    To Lightning a `TrainingModule` has one epoch of chunks of steps, an `AutomaticModule` the epochs of its data.
-
-    Args:
-        parts: of the run.
-        settings: of the run.
-        callbacks: all that act while it trains.
-        loggers: for metrics.
-        directory: of the run.
-        progress: show a bar.
-        checkpoint: from which the Trainer resumes.
+    To Lightning a `TrainingModule` has one epoch of chunks of steps, an `AutomaticModule` the epochs of its data, which
+    the Trainer resumes from a checkpoint.
     """
     module, device = parts.module, parts.device
     if settings["accelerator"]["compile"]:
@@ -88,7 +80,7 @@ def _describe_automatic(
         "enable_checkpointing": True,
         "plugins": plugins,
         **settings["trainer"],
-        "max_epochs": module.epochs.count,
+        "max_epochs": module.epochs,
         "max_steps": module.steps,
     }
 
@@ -117,6 +109,4 @@ class Stopping(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, TrainingModule)
         self.request.install()  # Lightning has just taken SIGTERM, on which it would exit with status 0
-        self.request.on_request = pl_module.stop
-        if self.request.signal is not None:  # requested before training began
-            pl_module.stop()
+        pl_module.stop_request = self.request

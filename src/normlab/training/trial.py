@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from normlab.contracts import locate
 from normlab.data import BatchStream, Split, Splits
-from normlab.data.preprocessing import Preprocess
 from normlab.measurements import State
 from normlab.measurements.contract import Objective, check_values
 from normlab.measurements.normalizer_statistics import copy_for_training
@@ -89,7 +88,7 @@ def _try_checkpoint(states: dict[str, Any]) -> None:
 
 
 def try_measurements(
-    observations: Observations, evaluations: Evaluations, module: TrainingModule, splits: Splits, preprocess: Preprocess
+    observations: Observations, evaluations: Evaluations, module: TrainingModule, splits: Splits
 ) -> None:
     """Take the measurements of a user's own on two examples of each split, to find values of a wrong kind.
 
@@ -101,6 +100,7 @@ def try_measurements(
     if not own:
         return
     train, val, test = (Split(*(part[:2] for part in split)) for split in (splits.train, splits.val, splits.test))
+    preprocess = module.batches.preprocess
     batches, test_batches = (BatchStream(split, preprocess, len(split.targets), 1, seed=0) for split in (train, test))
     few = Splits(train, val, test, splits.task)
     network = copy.deepcopy(module.network)

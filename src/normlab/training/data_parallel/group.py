@@ -1,12 +1,17 @@
-"""The processes of one run as a process group of torch.distributed, and what is known if one of them is lost."""
+"""The processes of one run as a process group of torch.distributed, and what is known if one of them is lost.
+
+A launcher such as torchrun starts them, or else the first process, on this machine.
+"""
 
 import functools
 import io
+import logging
 import os
+import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,16 +20,18 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.distributed import PrefixStore, Store, rendezvous  # type: ignore[attr-defined]
+from torch.distributed import PrefixStore, Store, TCPStore, rendezvous  # type: ignore[attr-defined]
 
 from normlab.errors import ConfigurationError
-from normlab.processes.children import describe_end
+from normlab.processes.children import describe_end, exit_with_parent, get_context
 from normlab.processes.collectives import ProcessLostError, detect_lost_process
 from normlab.runs.run import Run
 from normlab.training.data_parallel.place import VARIABLES, find_place
 
 PATIENCE = timedelta(minutes=30)
 """Longest time that a living process may keep the others waiting: process 0 alone observes and writes."""
+
+LOCALHOST = "127.0.0.1"
 
 SECONDS_TO_EXPLAIN = 2.0
 """Time for process 0 to find the cause if it loses another one: a connection breaks before its process has ended."""
@@ -123,23 +130,56 @@ class Group:
 
 
 @contextmanager
+def start_followers(run: Run, train: Callable[[Run], object]) -> Iterator[Group]:
+    """Start the other processes of a run; they are connected in this context and end with it.
+
+    Each calls `train(run)` in the environment in which torchrun would start it. Raises ProcessLostError, which says
+    which process was lost and why.
+    """
+    size = run.settings["accelerator"]["processes"]
+    context = get_context()
+    store = TCPStore(LOCALHOST, 0, is_master=True, wait_for_workers=False)
+    children = [
+        context.Process(  # type: ignore[attr-defined]
+            target=_follow, args=(run, train, rank, size, store.port), daemon=False
+        )
+        for rank in range(1, size)
+    ]
+    try:
+        for child in children:
+            child.start()
+        group = Group(0, size, 0, PrefixStore(f"{run.id} 1", store), children)
+        with group.connect():
+            yield group
+    finally:
+        for child in children:  # their state is the parent's too
+            if child.pid is not None:
+                child.kill()
+                child.join()
+
+
+def _follow(run: Run, train: Callable[[Run], object], rank: int, size: int, port: int) -> None:
+    exit_with_parent()
+    logging.disable()  # process 0 logs the same
+    place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": LOCALHOST, "MASTER_PORT": port}
+    # As under torchrun, the store is served by the process that starts the others.
+    os.environ.update({name: str(value) for name, value in place.items()}, TORCHELASTIC_USE_AGENT_STORE="True")
+    try:
+        train(run)
+    except BaseException:  # process 0 knows of it, or is lost
+        sys.exit(1)
+
+
+@contextmanager
 def join_group(run: Run) -> Iterator[Group | None]:
     """Connect to the other processes that a launcher such as torchrun started for a run; None if there are none.
 
     Raises ConfigurationError if environment and config disagree about their number, or if they cannot be reached.
     """
-    group = _find_group(run)
-    if group is None:
-        yield None
-        return
-    with group.connect():
-        yield group
-
-
-def _find_group(run: Run) -> Group | None:
     place = find_place()
     if place is None:
-        return None
+        yield None
+        return
     rank, size = place
     processes = run.settings["accelerator"]["processes"]
     if size != processes:
@@ -149,7 +189,9 @@ def _find_group(run: Run) -> Group | None:
         )
     _requests[run.id] += 1
     store = PrefixStore(f"{run.id} {_requests[run.id]}", _common_store())
-    return Group(rank, size, int(os.environ.get("LOCAL_RANK", rank)), store)
+    group = Group(rank, size, int(os.environ.get("LOCAL_RANK", rank)), store)
+    with group.connect():
+        yield group
 
 
 @functools.cache
