@@ -99,12 +99,7 @@ def _train(runs: Sequence[tuple[Run, Parts]], stop: StopRequest) -> None:
 
 
 def fit_together(sessions: Sequence[Session], stop: StopRequest) -> None:
-    """Train all runs to their last step, or until a stop is requested or all have diverged.
-
-    Args:
-        sessions: of the runs, which passed `reason_not_vectorizable`.
-        stop: ends the training.
-    """
+    """Train runs for which `reason_not_vectorizable` is None to their last step, a stop, or until all have diverged."""
     modules = [session.module for session in sessions]
     stack = Stack(modules)
     stop.on_request = stack.stop

@@ -41,10 +41,7 @@ def _call_glibc(name: str, *arguments: int) -> None:
 def find_free_memory(system: Path = Path("/")) -> int | None:
     """Return the bytes that this process can take before memory ends, of the machine or of a control group around it.
 
-    Memory that holds files counts as free. None where the operating system is not Linux.
-
-    Args:
-        system: folder of `proc` and `sys`.
+    Memory that holds files counts as free. None if the operating system is not Linux. `system` has `proc` and `sys`.
     """
     try:
         free = _read_numbers(system / "proc/meminfo")["MemAvailable:"] * 1024

@@ -15,11 +15,8 @@ from normlab.training.module import TrainingModule
 def plan_epochs(steps: int, length: int, accumulate: Callable[[int], int]) -> tuple[int, int]:
     """Return the number of epochs in which an optimizer makes some steps, and the number of batches in all of them.
 
-    Args:
-        steps: of the optimizer.
-        length: batches per epoch, of which the last one may have fewer.
-        accumulate: from an epoch to the number of batches whose gradients make a step; the last ones of an epoch make
-            a step even if they are fewer.
+    An epoch has `length` batches, the last one perhaps fewer. `accumulate` maps it to the number of batches whose
+    gradients make a step; the last ones of an epoch make a step even if they are fewer.
     """
     epochs = batches = 0
     while steps > 0:
@@ -79,7 +76,7 @@ class AutomaticModule(TrainingModule):
         """Whether the latest batch ended with a step of the optimizer."""
 
     def plan(self, steps: int, accumulate: Callable[[int], int]) -> None:
-        """Set the number of steps and the epochs that they take."""
+        """Set the number of steps and the epochs that they take; see `plan_epochs`."""
         self.steps = steps
         self.epochs, self.loader.total = plan_epochs(steps, len(self.loader), accumulate)
 

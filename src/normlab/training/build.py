@@ -176,10 +176,7 @@ def _check_kind(settings: Mapping[str, Any], task: Task, described: Mapping[str,
         )
 
 
-@functools.cache
-def _warn_once(message: str) -> None:
-    log.warning(message)
-
+_warn_once = functools.cache(log.warning)
 
 THREADS = torch.get_num_threads()
 """Threads with which torch starts here."""

@@ -12,12 +12,9 @@ WARMUP_STEPS = 3
 class GraphedStep:
     """Makes the same step as the given function, which it calls for the first few steps and records for all others.
 
-    The function always works on the same weights and gradients, and on indices of one shape. It must wait for nothing
-    on the GPU. See https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs for the other conditions.
-
-    Args:
-        step: from the indices of the examples, on a GPU, to the loss or losses before the update.
-        optimizer: the optimizer that the function steps.
+    The function maps the indices of the examples, on a GPU, to the loss or losses before the update. It always works on
+    the same weights, gradients and optimizer, and on indices of one shape. It must wait for nothing on the GPU. See
+    https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs for the other conditions.
     """
 
     def __init__(self, step: Callable[[Tensor], Tensor], optimizer: torch.optim.Optimizer) -> None:

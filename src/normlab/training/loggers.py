@@ -57,9 +57,6 @@ class CsvLogger(Logger):
         self._rows.writerows([step, name, repr(value)] for name, value in new.items())
         self._latest |= dict.fromkeys(new, step)
 
-    def finalize(self, status: str) -> None:
-        self._file.flush()
-
     def close(self) -> None:
         self._file.close()
 

@@ -47,12 +47,8 @@ def train(run: Run, progress: bool = False, trial: bool = True) -> Record:
     """Train a run, or what is left of it, and return its record.
 
     A run that is finished, or that another process trains, is left alone. One that was cut short resumes from its
-    latest sound checkpoint, and ends with the same bytes as if it had never stopped.
-
-    Args:
-        run: as `normlab.compose` returns it.
-        progress: show a bar.
-        trial: try a step first, so that what fails in every step fails before anything is written.
+    latest sound checkpoint, and ends with the same bytes as if it had never stopped. `progress` shows a bar; `trial`
+    tries a step first, so that what fails in every step fails before anything is written.
 
     Raises:
         ConfigurationError: on a mistake in config or data; nothing has been written.

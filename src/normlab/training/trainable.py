@@ -1,9 +1,12 @@
 """Which parameters of a network are trained; all others stay at their start.
 
+Each function takes the network with its initial weights and the seed of the run. It sets `requires_grad` to False for
+parameters that stay as a whole, and returns masks of those that stay in part.
+
 Source: Frankle, Schwab and Morcos, Training BatchNorm and Only BatchNorm, 2020, arXiv:2003.00152.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +16,6 @@ from normlab.randomness import generator
 
 Masks = dict[str, Tensor]
 """By the names of parameters that stay in part, boolean tensors of their shapes, true where they stay."""
-
-Trainable = Callable[[nn.Module, int], Masks]
-"""Sets `requires_grad` to False for parameters that stay as a whole, and returns masks of those that stay in part."""
 
 
 def train_all(network: nn.Module, seed: int) -> Masks:

@@ -9,13 +9,7 @@ from normlab.randomness import generator
 
 
 class DataParallel:
-    """The steps of one run shared by several processes, each of which computes an equal part of every batch.
-
-    Args:
-        rank: number of this process, from 0.
-        world_size: number of processes.
-        seed: of the run.
-    """
+    """The steps of one run shared by several processes, each of which computes an equal part of every batch."""
 
     def __init__(self, rank: int, world_size: int, seed: int) -> None:
         self.shard = Shard(rank, world_size)
