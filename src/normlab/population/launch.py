@@ -74,7 +74,7 @@ def _divide(groups: Iterable[list[Job]], size: int, workers: int) -> list[list[J
 def _train(work: Work, jobs: Sequence[Job]) -> dict[int, Outcome]:
     """Train the runs of some jobs together if possible, and half as many at a time if memory runs out."""
     if len(jobs) == 1:
-        return _train_alone(work, jobs)
+        return {jobs[0].number: attempt(work, jobs[0])}
     # The previous population is still in memory, held by reference cycles.
     gc.collect()
     if torch.cuda.is_available():
@@ -90,16 +90,12 @@ def _train(work: Work, jobs: Sequence[Job]) -> dict[int, Outcome]:
         return {job.number: Outcome(error=f"the GPU was lost: {error}") for job in jobs}
     except NotVectorizableError as error:
         log.warning("%s are trained one after another: %s", names, error)
-        fits = True
+        size = 1
     except MemoryError:
         log.warning("%s do not fit into memory together: half of them at a time", names)
-        fits = False
+        size = -(-len(jobs) // 2)
     # Outside of the handlers, whose exception would keep alive what did not fit.
-    if fits:
-        return _train_alone(work, jobs)
-    middle = len(jobs) // 2
-    return _train(work, jobs[:middle]) | _train(work, jobs[middle:])
-
-
-def _train_alone(work: Work, jobs: Iterable[Job]) -> dict[int, Outcome]:
-    return {job.number: attempt(work, job) for job in jobs}
+    outcomes: dict[int, Outcome] = {}
+    for start in range(0, len(jobs), size):
+        outcomes |= _train(work, jobs[start : start + size])
+    return outcomes

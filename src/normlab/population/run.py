@@ -44,17 +44,17 @@ def train_together(runs: Sequence[Run]) -> None:
         torch.AcceleratorError: the GPU was lost; the runs are interrupted and can resume.
         SystemExit: after Ctrl-C or SIGTERM, once checkpoints are written.
     """
-    reason = _reason_to_train_alone(runs[0].settings)
+    first = runs[0].settings
+    reason = _reason_to_train_alone(first)
     if reason is not None:
         raise NotVectorizableError(reason)
-    first = {**runs[0].settings, "seed": None}
-    for run in runs[1:]:
-        other = {**run.settings, "seed": None}
-        if other != first:
-            keys = ", ".join(key for key in first if first[key] != other.get(key))
-            raise ConfigurationError(f"runs that are trained together may differ in their seed alone, not in {keys}")
+    keys = [key for key in first if key != "seed" and any(run.settings[key] != first[key] for run in runs)]
+    if keys:
+        raise ConfigurationError(
+            f"runs that are trained together may differ in their seed alone, not in {', '.join(keys)}"
+        )
     rank_zero_only.rank = 0  # type: ignore[attr-defined]  # Lightning takes it from Slurm's variables, among others
-    shared = build(runs[0].settings, trial=False)
+    shared = build(first, trial=False)
     with ExitStack() as owned, StopRequest().listen() as stop:
         missing = []
         for run in runs:
