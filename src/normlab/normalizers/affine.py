@@ -45,14 +45,15 @@ class AffineNormalizer(nn.Module):
 
     def check_shape(self, inputs: Tensor) -> None:
         """Raise ValueError unless inputs are (N, C), (N, C, L) or (N, C, H, W)."""
-        shape = tuple(inputs.shape)
+        shape = inputs.shape
         if not 2 <= len(shape) <= 4:
             raise ValueError(
-                f"expected an input (N, C), (N, C, L) or (N, C, H, W), got shape {shape}: reshape it to one of these"
+                f"expected an input (N, C), (N, C, L) or (N, C, H, W), got shape {tuple(shape)}: reshape it to one of"
+                " these"
             )
         if shape[1] != self.num_features:
             raise ValueError(
-                f"expected {self.num_features} channels on axis 1, got {shape[1]} in shape {shape}:"
+                f"expected {self.num_features} channels on axis 1, got {shape[1]} in shape {tuple(shape)}:"
                 f" build the layer with num_features={shape[1]}"
             )
 

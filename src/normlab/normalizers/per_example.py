@@ -144,10 +144,10 @@ class LayerNorm(AffineNormalizer):
             channels_last = inputs.movedim(1, -1)
             return functional.layer_norm(channels_last, (self.num_features,), weight, bias, self.eps).movedim(-1, 1)
         if is_channels_last(inputs):  # see `normalize_groups` for why not `group_norm`; this saves its copy
-            maps = inputs.movedim(1, -1)
-            weights, biases = (part if part is None else part.repeat(values // len(part)) for part in (weight, bias))
-            rows = functional.layer_norm(maps.flatten(1), (values,), weights, biases, self.eps)
-            return rows.reshape(maps.shape).movedim(-1, 1)
+            maps = inputs.permute(0, 2, 3, 1)
+            shape = maps.shape[1:]
+            weights, biases = (part if part is None else part.expand(shape) for part in (weight, bias))
+            return functional.layer_norm(maps, shape, weights, biases, self.eps).permute(0, 3, 1, 2)
         return normalize_groups(inputs, 1, weight, bias, self.eps)
 
     def extra_repr(self) -> str:
