@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from normlab.normalizers.affine import AffineNormalizer, broadcast, check_eps, widen
 from normlab.normalizers.groups import check_values
@@ -47,11 +48,15 @@ class RMSNorm(AffineNormalizer):
         remedy = "use normalizer=rms, which spans positions" if self.per_position else "use more features"
         check_values(inputs, values, least=2, remedy=remedy)
         x = widen(inputs)
-        over = (1,) if self.per_position else tuple(range(1, x.ndim))
-        factor = torch.rsqrt(x.square().mean(over, keepdim=True) + self.eps)
-        if self.per_position or self.weight is None:
-            return self.scale_and_shift(x * factor).to(inputs.dtype)
-        outputs = x * (factor * broadcast(self.weight, x))  # the product in brackets is small
+        if x.ndim == 2:
+            outputs = functional.rms_norm(x, (self.num_features,), self.weight, self.eps)
+        elif self.per_position:
+            channels_last = x.movedim(1, -1)
+            outputs = functional.rms_norm(channels_last, (self.num_features,), self.weight, self.eps).movedim(-1, 1)
+        else:
+            factor = torch.rsqrt(x.square().mean(tuple(range(1, x.ndim)), keepdim=True) + self.eps)
+            # The product in brackets is small.
+            outputs = x * (factor if self.weight is None else factor * broadcast(self.weight, x))
         if self.bias is not None:
             outputs = outputs + broadcast(self.bias, x)
         return outputs.to(inputs.dtype)
