@@ -19,7 +19,7 @@ long: .venv/installed .venv/networks/installed
 published: .venv/installed
 	$(RUN)/pytest --numprocesses auto -m published
 
-bench: .venv/installed .venv/peers/installed
+bench: .venv/installed .venv/networks/installed .venv/peers/installed
 	$(RUN)/python benchmarks/harness_against_loop.py
 	.venv/peers/bin/python benchmarks/peers.py
 	.venv/peers/bin/python benchmarks/judge_against_adastop.py
@@ -27,6 +27,7 @@ bench: .venv/installed .venv/peers/installed
 	$(RUN)/python benchmarks/cost_curves.py
 	$(RUN)/python benchmarks/judge.py
 	$(RUN)/python benchmarks/looks.py
+	$(RUN)/python benchmarks/normalizers.py
 	$(RUN)/python benchmarks/plain_lstm.py
 	$(RUN)/python benchmarks/plain_resnet.py
 	$(RUN)/python benchmarks/plain_transformer.py
@@ -42,7 +43,7 @@ bench: .venv/installed .venv/peers/installed
 	touch $@
 
 # References for tests. Apart, because Lightning imports a torchvision that it finds, and the index has no build of it for
-# torch on a CPU; tests/networks.py imports it all the same.
+# torch on a CPU; benchmarks/network_libraries.py imports it all the same.
 .venv/networks/installed: .venv/installed
 	$(RUN)/python -m pip install --quiet --no-deps --target .venv/networks --constraint constraints.txt torchvision timm
 	touch $@

@@ -50,8 +50,8 @@ CHOICES = [
 def updates(choice: Choice, normalizer: str, undone: bool) -> float:
     """Return the updates per second with a choice, or without it."""
     run = read_run(
-        choice.experiment,
-        normalizer,
+        f"experiment={choice.experiment}",
+        f"normalizer={normalizer}",
         f"steps={UPDATES[choice.experiment]}",
         f"accelerator.threads={choice.threads}",
         *UNOBSERVED,

@@ -37,7 +37,15 @@ ROUNDS = 5
 def one_run(experiment: str, normalizer: str, *overrides: str) -> tuple[float, bytes]:
     """Return the updates per second of a run on the GPU, and its `metrics.csv`."""
     with tempfile.TemporaryDirectory() as root:
-        record = train(read_run(experiment, normalizer, "accelerator=gpu", f"output_root={root}", *overrides))
+        record = train(
+            read_run(
+                f"experiment={experiment}",
+                f"normalizer={normalizer}",
+                "accelerator=gpu",
+                f"output_root={root}",
+                *overrides,
+            )
+        )
         metrics = next(Path(root).rglob("metrics.csv")).read_bytes()
     assert record.steps_per_second is not None
     return record.steps_per_second, metrics
@@ -50,7 +58,7 @@ def updates_per_second(experiment: str, normalizer: str, *overrides: str) -> flo
 def compare(network: str, normalizer: str, updates: int) -> None:
     """Print the updates per second of each way, and what they are of an eager loop's."""
     steps = f"steps={updates}"
-    run = read_run(network, normalizer, steps, "accelerator=gpu")
+    run = read_run(f"experiment={network}", f"normalizer={normalizer}", steps, "accelerator=gpu")
     sides = {way: partial(updates_per_second, network, normalizer, steps, *keys) for way, keys in WAYS.items()}
     found = in_turn(working({LOOP: partial(loop_by_hand, run.settings), **sides}), ROUNDS)
     for way, speeds in found.items():

@@ -1,4 +1,4 @@
-"""The loop that a user would write by hand for a shipped experiment: it observes the same, and keeps nothing."""
+"""The loop that a user would write by hand for a run: it observes the same, and keeps nothing."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -12,20 +12,15 @@ from normlab.data import Split
 from normlab.measurements.normalizer_statistics import measure_normalizers
 from normlab.runs.run import Run
 from normlab.training.build import Parts, build
+from normlab.training.schedules import ScheduledRates
 
 UNOBSERVED = tuple(f"observe.{name}=null" for name in ("val", "train_batch", "test_batch", "normalizers"))
 """Overrides after which the experiments measure nothing while they train."""
 
 
-def read_run(experiment: str, normalizer: str, *overrides: str) -> Run:
-    """Return one run of an experiment without its final evaluation, which no side is timed for."""
-    return compose(
-        f"experiment={experiment}",
-        f"normalizer={normalizer}",
-        "evaluate.splits=[]",
-        "evaluate.one_by_one=0",
-        *overrides,
-    )
+def read_run(*overrides: str) -> Run:
+    """Return a run without its final evaluation, which no side is timed for."""
+    return compose("evaluate.splits=[]", "evaluate.one_by_one=0", *overrides)
 
 
 def loop_by_hand(settings: Mapping[str, Any], change: Callable[[nn.Module], None] | None = None) -> float:
@@ -38,15 +33,17 @@ def loop_by_hand(settings: Mapping[str, Any], change: Callable[[nn.Module], None
     due = {name: set(filter(when.is_due, range(1, steps + 1))) for name, (when, _) in parts.observations.items()}
     start = time.perf_counter()
     optimizer = parts.module.make_optimizer(network.parameters())
+    rates = ScheduledRates(optimizer, parts.module.recipe.schedule, steps)
     for step in range(steps):
-        images, labels = parts.module.batches.batch(step)
+        inputs, targets = parts.module.batches.batch(step)
+        rates.set(step)
         optimizer.zero_grad()
-        objective(network(images), labels).backward()  # type: ignore[no-untyped-call]
+        objective(network(inputs), targets).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if step + 1 in due.get("train_batch", ()):
-            score(network, objective, *parts.module.batches.batch(step))
+            score(parts, *parts.module.batches.batch(step))
         if step + 1 in due.get("test_batch", ()):
-            score(network, objective, *parts.test_batches.batch(step))
+            score(parts, *parts.test_batches.batch(step))
         if step + 1 in due.get("val", ()):
             score_split(parts, parts.data.splits.val)
         if step + 1 in due.get("normalizers", ()):
@@ -56,19 +53,23 @@ def loop_by_hand(settings: Mapping[str, Any], change: Callable[[nn.Module], None
     return float(steps / (time.perf_counter() - start))
 
 
-def score(network: nn.Module, objective: Any, images: Tensor, labels: Tensor) -> tuple[float, int]:
-    network.eval()
+def score(parts: Parts, inputs: Tensor, targets: Tensor) -> dict[str, float]:
+    """Return the mean loss and the mean of each measure of the task, in inference mode."""
+    network = parts.module.network.eval()
     with torch.no_grad():
-        logits = network(images)
-        found = float(objective(logits, labels)), int((logits.argmax(dim=1) == labels).sum())
+        logits = network(inputs)
+        measures = parts.data.splits.task.measure(logits, targets)
+        found = {name: float(values.float().mean()) for name, values in measures.items()}
+        found["loss"] = float(parts.module.objective(logits, targets))
     network.train()
     return found
 
 
-def score_split(parts: Parts, split: Split) -> tuple[float, float]:
-    loss, correct = 0.0, 0
+def score_split(parts: Parts, split: Split) -> dict[str, float]:
+    """Return the same of a whole split, in passes of 1,000 examples."""
+    totals: dict[str, float] = {}
     for start in range(0, len(split.targets), 1000):
-        images, labels = (part[start : start + 1000] for part in split)
-        of_pass = score(parts.module.network, parts.module.objective, parts.data.preprocess(images), labels)
-        loss, correct = loss + of_pass[0] * len(labels), correct + of_pass[1]
-    return loss / len(split.targets), correct / len(split.targets)
+        inputs, targets = (part[start : start + 1000] for part in split)
+        for name, value in score(parts, parts.data.preprocess(inputs), targets).items():
+            totals[name] = totals.get(name, 0.0) + value * len(targets)
+    return {name: total / len(split.targets) for name, total in totals.items()}

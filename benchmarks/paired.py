@@ -25,6 +25,17 @@ def rounds_asked_for(description: str | None, usual: int) -> int:
     return int(parser.parse_args().rounds)
 
 
+def read_cases_and_rounds(description: str | None, cases: Sequence[str], usual: int) -> tuple[list[str], int]:
+    """Read the same, and which of the cases to time; all of them if none is named."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(cases)} (default: all)")
+    parser.add_argument("--rounds", type=int, default=usual, help=f"timings of each side (default: {usual})")
+    asked = parser.parse_args()
+    if unknown := [name for name in asked.cases if name not in cases]:
+        parser.error(f"there is no case {unknown[0]}: choose of {', '.join(cases)}")
+    return asked.cases or [*cases], int(asked.rounds)
+
+
 def in_turn(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """Call every side once a round, in this order and the other way round by turns; return what each returned."""
     found: dict[str, list[float]] = {name: [] for name in sides}

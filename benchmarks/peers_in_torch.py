@@ -56,8 +56,8 @@ class TemplateModule(pl.LightningModule):
 def run_of_task(task: Task, root: str) -> Run:
     """Return what a run of the shipped experiment takes, with nothing observed: peers only train."""
     return read_run(
-        task.network,
-        task.normalizer,
+        f"experiment={task.network}",
+        f"normalizer={task.normalizer}",
         f"steps={task.updates}",
         f"accelerator.threads={task.threads}",
         f"output_root={root}",

@@ -54,7 +54,7 @@ def by_hand(experiment: str, overrides: tuple[str, ...], plain: bool) -> float:
     images, labels = parts.data.splits.test
     for number in range(settings["evaluate"]["one_by_one"]):
         image = parts.data.preprocess(images[number : number + 1])
-        score(parts.module.network, parts.module.objective, image, labels[number : number + 1])
+        score(parts, image, labels[number : number + 1])
     return seconds + time.perf_counter() - start
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from network_libraries import import_network_library
 from torch import Tensor
 
 from normlab.config.compose import compose
@@ -11,8 +12,6 @@ from normlab.data import BatchStream, Classification, CropFlip, Split
 from normlab.data.batches import Shard
 from normlab.errors import ConfigurationError
 from normlab.training.build import build
-
-from ..networks import import_network_library
 
 quick = settings(deadline=None, max_examples=40)
 

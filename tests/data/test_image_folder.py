@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from network_libraries import import_network_library
 from numpy.typing import NDArray
 from PIL import Image
 
 from normlab.content import digest_content
 from normlab.data import DataError, Split, Splits
-
-from ..networks import import_network_library
 
 MODULE = import_module("normlab.data.image_folder")  # whose name in the package is that of the function
 SPLITS = ("train", "val", "test")

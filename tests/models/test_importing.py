@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from network_libraries import import_network_library
 from torch import Tensor, nn
 
 from normlab.config.compose import compose
@@ -24,7 +25,6 @@ from normlab.training.checkpoints import capture_state, restore
 from normlab.training.module import TrainingModule
 from normlab.training.run import restore_network, train
 
-from ..networks import import_network_library
 from ..small_digits import SMALL
 from ..small_network import SmallNetwork
 

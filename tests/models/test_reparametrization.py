@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from network_libraries import import_network_library
 from torch import Tensor, nn
 
 from normlab.config.compose import compose
@@ -18,7 +19,6 @@ from normlab.population.check import reason_not_vectorizable
 from normlab.training.build import build
 
 from ..choices import choices_of
-from ..networks import import_network_library
 from ..resumption import assert_resumes_exactly
 
 SHAPES = [(5, 7), (4, 3, 3, 2)]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from network_libraries import import_network_library
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,7 +18,6 @@ from normlab.population.check import reason_not_vectorizable
 from normlab.training.build import build
 
 from ..choices import tiny
-from ..networks import import_network_library
 
 IMAGE = (3, 12, 10)
 RESIDUALS: list[Residual] = ["identity", "none", "skipinit", "fixup"]

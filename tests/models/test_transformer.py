@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from network_libraries import import_network_library
 from torch import Tensor, nn
 
 from normlab.config.compose import compose
@@ -18,7 +19,6 @@ from normlab.population.check import reason_not_vectorizable
 from normlab.training.build import build
 
 from ..choices import tiny
-from ..networks import import_network_library
 
 IMAGE = (3, 12, 8)
 PLACEMENTS: list[Placement] = ["pre", "post", "peri", "none"]

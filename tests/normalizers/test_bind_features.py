@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 import torch
+from network_libraries import import_network_library
 from torch import nn
 
 import normlab
 from normlab.config.targets import bind
 from normlab.normalizers import BatchNorm, bind_features
-
-from ..networks import import_network_library
 
 
 def group_of_one(features: int, eps: float = 1e-5) -> nn.Module:

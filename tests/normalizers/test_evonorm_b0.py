@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 import torch
+from network_libraries import import_network_library
 from torch import nn
 
 from normlab.models.layers import make_dense_block
 from normlab.normalizers import EvoNormB0
 
-from ..networks import import_network_library
 from .test_batch_norm import assert_same_training, random_batches
 
 

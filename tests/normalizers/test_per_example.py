@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import torch
+from network_libraries import import_network_library
 from torch import Tensor, nn
 
-from ..networks import import_network_library
 from .per_example_cases import CASES, FEATURES, SHAPES, Case, draw, draw_parameters, formula, list_shapes
 
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())

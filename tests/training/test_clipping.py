@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from network_libraries import import_network_library
 from torch import Tensor, nn
 
 import normlab
@@ -14,8 +15,6 @@ from normlab.errors import ConfigurationError
 from normlab.runs.run import Run
 from normlab.training.clipping import AdaptiveClip, NormClip
 from normlab.training.recipe import Recipe
-
-from ..networks import import_network_library
 
 Reference = Callable[[nn.Module], Any]
 

@@ -1,4 +1,4 @@
-"""torchvision and timm as references for networks and layers, beside a CPU build of torch."""
+"""torchvision and timm beside a CPU build of torch: references for networks, layers and their speed."""
 
 import importlib
 import sys
@@ -16,13 +16,16 @@ OPERATORS = (
     *("ps_roi_align", "_ps_roi_align_backward", "ps_roi_pool", "_ps_roi_pool_backward"),
     *("deform_conv2d", "_deform_conv2d_backward"),
 )
-"""Compiled operators of torchvision, which its modules look up when they are imported; no test calls them."""
+"""Compiled operators of torchvision, which its modules look up when they are imported; nothing here calls them."""
 
 
 def import_network_library(name: str) -> ModuleType:
     """Import a module of torchvision or timm from the folder that `make test` fills.
 
-    The folder is on the path for this import alone: processes that a test starts inherit the path.
+    The folder is on the path for this import alone: child processes inherit the path.
+
+    Raises:
+        ModuleNotFoundError: the folder is missing.
     """
     _declare_operators()
     sys.path.append(str(FOLDER))
