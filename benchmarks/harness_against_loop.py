@@ -4,7 +4,7 @@ Both sides train the same network on the same batches with the same optimizer an
 the same updates. The run is one of `normlab.train`, its `seconds` as recorded: with record, loggers and checkpoints.
 The loop prints and keeps nothing. A ratio of 1 means that the harness costs nothing.
 
-Command: python benchmarks/harness_against_loop.py [CASE ...] (about 12 minutes on one core)
+Command: python benchmarks/harness_against_loop.py [CASE ...] (about 10 minutes on one core)
 """
 
 import statistics
@@ -45,7 +45,7 @@ CASES = {
     "imported": Case(
         ("model=imported", "model.network._target_=torchvision.models.resnet18", "data=arrays", *OBSERVED),
         ("batch",),
-        20,
+        40,
     ),
 }
 """The number of updates also decides which share of a timing is spent on observations."""
