@@ -35,7 +35,7 @@ def test_a_sweep_gives_the_bytes_that_the_basic_launcher_gives(
     assert finished.returncode == 0, finished.stderr
     assert len(reference) == 2
     assert bytes_of(tmp_path) == reference
-    assert "2 done, 0 running, 0 failed, 0 skipped of 2 runs" in finished.stdout
+    assert "2 done, 0 running, 0 failed, 0 skipped of 2 runs; 40 of 40 steps" in finished.stdout
 
 
 @pytest.mark.parametrize("launcher", OTHERS)

@@ -3,7 +3,11 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
+
+from normlab.config.compose import compose
+from normlab.runs.steps import FILE, Steps
 
 from .conftest import Command
 
@@ -23,10 +27,20 @@ def test_it_counts_runs_by_status_and_names_those_that_are_not_finished(normlab:
         (run / "run.json").write_text(json.dumps(record | changes))
     told = status(tmp_path, "outputs")
     assert told.returncode == 1
-    assert "1 finished, 1 diverged, 1 died" in told.stdout
+    assert "1 finished, 1 diverged, 1 died; 12 of 12 steps" in told.stdout
     assert first.name in told.stdout
     assert "4 of 4" in told.stdout
     assert "the loss of step 3 is not finite" in told.stdout
+
+
+def test_of_a_run_in_progress_it_tells_the_steps_and_the_time_left(tmp_path: Path) -> None:
+    run = compose("data=digits", "steps=12000", f"output_root={tmp_path}")
+    with run.own():
+        run.directory.write(run.new_record())
+        (run.directory.path / FILE).write_text(json.dumps(asdict(Steps(made=3_400, seconds_per_step=0.02))))
+        told = status(tmp_path, ".")
+    assert told.returncode == 0
+    assert "1 running; 3,400 of 12,000 steps, about 3 min left" in told.stdout
 
 
 def test_what_looks_like_markup_in_an_error_is_printed_as_it_is(normlab: Command, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from normlab.runs import ownership as module
 from normlab.runs.ownership import OwnedElsewhereError, find_owner, own
+from normlab.runs.steps import FILE, StepCounter, Steps, read_steps
 
 OWNER = """
 import sys, time
@@ -75,7 +76,7 @@ def test_an_owner_on_another_host_lives_as_long_as_its_heartbeat_moves(
 ) -> None:
     monkeypatch.setattr(module, "SILENCE_SECONDS", 100.0)
     stop = threading.Event()
-    beat = threading.Thread(target=module._beat, args=(owner_on_another_host, stop))
+    beat = threading.Thread(target=module._beat, args=(owner_on_another_host, StepCounter(tmp_path), stop))
     beat.start()
     try:
         with pytest.raises(OwnedElsewhereError, match="process 7 on host elsewhere"):
@@ -93,3 +94,34 @@ def test_an_owner_on_another_host_that_fell_silent_is_dead_whatever_its_clock_sa
     os.utime(owner_on_another_host, (in_the_future, in_the_future))
     with own(tmp_path):
         assert json.loads(owner_on_another_host.read_text())["host"] != "elsewhere"
+
+
+class TwoBeats(threading.Event):
+    """Ends a heartbeat after its second beat."""
+
+    beats = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.beats += 1
+        return self.beats > 2
+
+
+def test_each_beat_notes_the_steps_made_and_their_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moments, made = iter([100.0, 110.0]), iter([50, 90])
+    monkeypatch.setattr(time, "monotonic", lambda: next(moments))
+    (tmp_path / "owner.json").touch()
+    steps = StepCounter(tmp_path)
+    steps.count = lambda: next(made)
+    module._beat(tmp_path / "owner.json", steps, TwoBeats())
+    assert read_steps(tmp_path) == Steps(made=90, seconds_per_step=0.25)
+
+
+def test_an_owner_removes_what_one_that_was_killed_has_noted_and_what_it_notes_itself(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text('{"made": 70}')
+    (tmp_path / "metrics.csv").write_text("step,name,value\n60,loss,0.5\n")
+    with own(tmp_path) as steps:
+        assert read_steps(tmp_path) == Steps(60)
+        steps.count = lambda: 80
+        steps.note()
+        assert read_steps(tmp_path).made == 80
+    assert read_steps(tmp_path) == Steps(60)

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from normlab.processes.output import prepare_output
-from normlab.runs.directory import RunDirectory, find_runs
+from normlab.runs.directory import find_runs
+from normlab.runs.steps import Steps, describe_steps, read_steps
 
 STATUSES = ("finished", "diverged", "running", "interrupted", "failed", "died", "missing", "unreadable")
 FAILURES = ("failed", "died", "unreadable")
@@ -25,23 +26,22 @@ def main() -> None:
         sys.exit("there are no runs below these directories: name an output directory, such as outputs/deep_cnn")
     table = Table("run", "status", "steps", "")
     counts: Counter[str] = Counter()
+    made = planned = 0
+    seconds_left: list[float] = []
     for run in runs:
         state = run.state()
         counts[state.status] += 1
+        if (record := state.record) is not None:
+            steps = Steps(record.steps) if record.is_result else read_steps(run.path)
+            made, planned = made + steps.made, planned + record.steps
+            if state.status == "running" and steps.seconds_per_step is not None:
+                seconds_left.append((record.steps - steps.made) * steps.seconds_per_step)
         if state.status != "finished":
-            steps = f"{_read_last_step(run)} of {state.record.steps}" if state.record else ""
-            table.add_row(run.path.name, state.status, steps, state.reason)
+            shown = f"{read_steps(run.path).made:,} of {record.steps:,}" if record else ""
+            table.add_row(run.path.name, state.status, shown, state.reason)
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)
     if table.row_count:
         console.print(table)
-    console.print(", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status]))
+    told = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
+    console.print(f"{told}; {describe_steps(made, planned, max(seconds_left, default=None))}")
     sys.exit(1 if any(counts[status] for status in FAILURES) else 0)
-
-
-def _read_last_step(directory: RunDirectory) -> int:
-    """Return the step of the last whole row of the metrics."""
-    try:
-        rows = directory.metrics.read_text().rpartition("\n")[0].splitlines()[1:]
-    except OSError:
-        return 0
-    return int(rows[-1].split(",")[0]) if rows else 0

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import torch
@@ -59,12 +60,14 @@ def train_together(runs: Sequence[Run]) -> None:
         missing = []
         for run in runs:
             try:
-                owned.enter_context(run.own())
+                steps = owned.enter_context(run.own())
             except OwnedElsewhereError as elsewhere:
                 log.info("%s %s", run.id, elsewhere)
                 continue
             if run.result() is None:
-                missing.append((run, build(run.settings, load=lambda *_: shared.data, trial=False)))
+                parts = build(run.settings, load=lambda *_: shared.data, trial=False)
+                steps.count = partial(getattr, parts.module, "steps_done")
+                missing.append((run, parts))
         if missing:
             _train(missing, stop)
     if stop.signal is not None:

@@ -6,13 +6,15 @@ import platform
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from normlab.runs.steps import StepCounter
+
 HEARTBEAT_SECONDS = 5.0
-"""Interval at which the owner of a run touches its file."""
+"""Interval at which the owner of a run touches its file, and notes its steps."""
 
 SILENCE_SECONDS = 4 * HEARTBEAT_SECONDS
 """An owner on another host that has been silent for so long is dead."""
@@ -26,8 +28,10 @@ class OwnedElsewhereError(Exception):
 
 
 @contextmanager
-def own(directory: Path) -> Iterator[None]:
+def own(directory: Path) -> Iterator[StepCounter]:
     """Own a run directory, which is created if it does not exist, for as long as the context lasts.
+
+    Returns what notes the steps of the run, at each beat.
 
     Processes on one host exclude each other by a file lock, which the operating system releases when its holder ends,
     however it ends. If a file system does not carry locks from host to host, other hosts see the owner's file: it is
@@ -48,12 +52,17 @@ def own(directory: Path) -> Iterator[None]:
         if _beats_on_another_host(owner):
             raise OwnedElsewhereError(_describe(owner))
         owner.write_text(json.dumps({"host": platform.node(), "process": os.getpid()}) + "\n")
+        steps = StepCounter(directory)
+        steps.remove()
         stop = threading.Event()
-        threading.Thread(target=_beat, args=(owner, stop), daemon=True, name="heartbeat").start()
+        heart = threading.Thread(target=_beat, args=(owner, steps, stop), daemon=True, name="heartbeat")
+        heart.start()
         try:
-            yield
+            yield steps
         finally:
             stop.set()
+            heart.join()
+            steps.remove()
             owner.unlink(missing_ok=True)
     finally:
         lock.release()
@@ -77,12 +86,11 @@ def _is_recent_elsewhere(owner: Path) -> bool:
     return on_another_host and touched is not None and time.time() - touched / 1e9 < SILENCE_SECONDS
 
 
-def _beat(owner: Path, stop: threading.Event) -> None:
+def _beat(owner: Path, steps: StepCounter, stop: threading.Event) -> None:
     while not stop.wait(HEARTBEAT_SECONDS):
-        try:
+        with suppress(OSError):  # a full or vanished disk ends the run at its next write, not here
             os.utime(owner)
-        except OSError:  # a full or vanished disk ends the run at its next write, not here
-            continue
+            steps.note()
 
 
 def _beats_on_another_host(owner: Path) -> bool:

@@ -14,6 +14,7 @@ from normlab.runs.identity import run_id
 from normlab.runs.ownership import own
 from normlab.runs.record import Record
 from normlab.runs.sources import digest_sources, list_changes
+from normlab.runs.steps import StepCounter
 
 log = logging.getLogger(__name__)
 
@@ -113,10 +114,10 @@ class Run:
             )
 
     @contextmanager
-    def own(self) -> Iterator[None]:
+    def own(self) -> Iterator[StepCounter]:
         """Own the directory, so that no other process trains the run, and copy what is logged meanwhile to its log.
 
-        If `force` is set, the previous directory is moved aside first.
+        Returns what notes its steps. If `force` is set, the previous directory is moved aside first.
 
         Raises:
             OwnedElsewhereError: another living process trains the run.
@@ -127,8 +128,8 @@ class Run:
             if self.settings["force"] and directory.path.exists():
                 with own(directory.path):
                     log.info("Re-running %s; previous results moved to %s", self.id, directory.move_aside().name)
-            with own(directory.path), _log_to(directory.log):
-                yield
+            with own(directory.path) as steps, _log_to(directory.log):
+                yield steps
 
 
 @contextmanager

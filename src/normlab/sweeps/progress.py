@@ -6,17 +6,23 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from normlab.runs.run import Run
+from normlab.runs.steps import describe_steps, read_steps
 
 SECONDS_BETWEEN_LOOKS = 1.0
+
+SECONDS_BETWEEN_LINES = 60.0
+"""Interval of lines about steps alone, if the output is no terminal."""
 
 
 @contextmanager
 def show_progress(runs: Sequence[Run], missing: Sequence[Run]) -> Iterator[None]:
-    """Show in this context how far the missing runs are: in one line of a terminal, or a line per change."""
+    """Show in this context how far the missing runs are: in one line of a terminal, or in lines of a log."""
     stop = threading.Event()
-    thread = threading.Thread(target=_watch, args=(missing, len(runs), stop), daemon=True, name="progress")
+    arguments = (Watch(missing, len(runs)), stop)
+    thread = threading.Thread(target=_show, args=arguments, daemon=True, name="progress")
     thread.start()
     try:
         yield
@@ -25,45 +31,122 @@ def show_progress(runs: Sequence[Run], missing: Sequence[Run]) -> Iterator[None]
         thread.join()
 
 
-def _watch(missing: Sequence[Run], total: int, stop: threading.Event) -> None:
-    start = time.monotonic()
-    shown: Counter[str] | None = None
+@dataclass(frozen=True)
+class Progress:
+    """The missing runs of a sweep by how far they are, and their steps."""
+
+    done: int
+    running: int
+    failed: int
+    skipped: int
+    total: int
+    """Of all runs, those skipped included."""
+    steps: int
+    """Made by the missing runs, those before they were resumed included."""
+    planned: int
+    seconds_left: float | None
+
+    @property
+    def runs(self) -> tuple[int, int, int]:
+        return self.done, self.running, self.failed
+
+    def __str__(self) -> str:
+        runs = f"{self.done} done, {self.running} running, {self.failed} failed, {self.skipped} skipped"
+        return f"{runs} of {self.total} runs; {describe_steps(self.steps, self.planned, self.seconds_left)}"
+
+
+class Watch:
+    """Watches the missing runs of a sweep from its start.
+
+    Args:
+        missing: the runs, before any of them starts.
+        total: number of all runs of the sweep.
+    """
+
+    def __init__(self, missing: Sequence[Run], total: int) -> None:
+        self.missing = missing
+        self.skipped, self.total = total - len(missing), total
+        self._stamps = [_read_stamp(run) for run in missing]
+        self._found = [0 if run.settings["force"] else read_steps(run.directory.path).made for run in missing]
+        """Steps on disk that no process of this sweep has made."""
+        self._done: set[int] = set()
+        """Places of the runs that have a result, which are not read again."""
+
+    def look(self, seconds: float) -> Progress:
+        """Return how far the runs are, so many seconds after the start."""
+        counts: Counter[str] = Counter()
+        steps = made = left = 0
+        for place, run in enumerate(self.missing):
+            status, planned = self._read_status(place), run.settings["steps"]
+            counts[status] += 1
+            reached = planned
+            if status == "waiting":
+                reached = self._found[place]
+            elif status != "done":
+                reached = read_steps(run.directory.path).made
+                # The checkpoint that it resumes from may be older than the last row of its metrics.
+                self._found[place] = min(self._found[place], reached)
+            steps += reached
+            made += reached - self._found[place]
+            left += planned - reached if status != "failed" else 0
+        return Progress(
+            done=counts["done"],
+            running=counts["running"],
+            failed=counts["failed"],
+            skipped=self.skipped,
+            total=self.total,
+            steps=steps,
+            planned=sum(run.settings["steps"] for run in self.missing),
+            seconds_left=seconds / made * left if made and left else None,
+        )
+
+    def _read_status(self, place: int) -> str:
+        """Return the status of a run: `done` with a result, `waiting` if its record is that of an earlier sweep."""
+        if place in self._done:
+            return "done"
+        run = self.missing[place]
+        status = run.state().status
+        if status != "running" and _read_stamp(run) == self._stamps[place]:
+            return "waiting"
+        if status not in ("finished", "diverged"):
+            return status
+        self._done.add(place)
+        return "done"
+
+
+def is_news(progress: Progress, shown: Progress | None, seconds: float) -> bool:
+    """Whether a log gets a line: if runs have started or ended, and every minute if steps were made.
+
+    Args:
+        progress: at hand.
+        shown: in the latest line; None before the first.
+        seconds: since the latest line.
+    """
+    if shown is None or progress.runs != shown.runs:
+        return True
+    return progress.steps != shown.steps and seconds >= SECONDS_BETWEEN_LINES
+
+
+def _show(watch: Watch, stop: threading.Event) -> None:
+    start = shown_at = time.monotonic()
+    shown: Progress | None = None
     in_terminal = sys.stderr.isatty()
-    ended: dict[int, str] = {}
-    while True:
-        last = stop.wait(SECONDS_BETWEEN_LOOKS)
-        counts = _count(missing, ended)
-        line = _format(counts, total, total - len(missing), time.monotonic() - start)
+    is_last = False
+    while not is_last:
+        is_last = stop.wait(SECONDS_BETWEEN_LOOKS)
+        now = time.monotonic()
+        progress = watch.look(now - start)
         if in_terminal:
             # The cursor returns to the start of the line, so that the next log message replaces it.
-            print(f"{line}\x1b[K", end="\n" if last else "\r", file=sys.stderr, flush=True)
-        elif counts != shown:
-            print(line, flush=True)
-        shown = counts
-        if last:
-            return
+            print(f"{progress}\x1b[K", end="\n" if is_last else "\r", file=sys.stderr, flush=True)
+        elif is_news(progress, shown, now - shown_at):
+            print(progress, flush=True)
+            shown, shown_at = progress, now
 
 
-def _count(missing: Sequence[Run], ended: dict[int, str]) -> Counter[str]:
-    """Count runs by status; those that ended stay in `ended`, by position, and are not read again."""
-    counts: Counter[str] = Counter()
-    for position, run in enumerate(missing):
-        status = ended.get(position) or run.state().status
-        if status in ("finished", "diverged"):
-            ended[position] = status
-        counts[status] += 1
-    return counts
-
-
-def _format(counts: Counter[str], total: int, skipped: int, seconds: float) -> str:
-    done = counts["finished"] + counts["diverged"]
-    left = sum(counts.values()) - done - counts["failed"]
-    line = f"{done} done, {counts['running']} running, {counts['failed']} failed, {skipped} skipped of {total} runs"
-    if done and left:
-        line += f", about {_format_duration(seconds / done * left)} left"
-    return line
-
-
-def _format_duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+def _read_stamp(run: Run) -> int | None:
+    """Return when the record of a run was written; None if there is none."""
+    try:
+        return run.directory.record.stat().st_mtime_ns
+    except OSError:
+        return None

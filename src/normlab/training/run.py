@@ -72,7 +72,8 @@ def _lead(run: Run, parts: Parts, group: Group | None, stop: StopRequest, progre
     """Train in the process that owns the directory and writes; return None if another process owns it."""
     rank_zero_only.rank = 0  # type: ignore[attr-defined]  # Lightning takes it from Slurm's variables, among others
     try:
-        with run.own():
+        with run.own() as steps:
+            steps.count = lambda: parts.module.steps_done
             if (result := run.result()) is not None:  # another process has finished it meanwhile
                 return result
             record = prepare(run, parts)
