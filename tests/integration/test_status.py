@@ -37,7 +37,7 @@ def test_of_a_run_in_progress_it_tells_the_steps_and_the_time_left(tmp_path: Pat
     run = compose("data=digits", "steps=12000", f"output_root={tmp_path}")
     with run.own():
         run.directory.write(run.new_record())
-        (run.directory.path / FILE).write_text(json.dumps(asdict(Steps(made=3_400, seconds_per_step=0.02))))
+        (run.directory.path / FILE).write_text(json.dumps(asdict(Steps(3_400, first=0, seconds_per_step=0.02))))
         told = status(tmp_path, ".")
     assert told.returncode == 0
     assert "1 running; 3,400 of 12,000 steps, about 3 min left" in told.stdout

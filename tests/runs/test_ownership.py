@@ -107,13 +107,13 @@ class TwoBeats(threading.Event):
 
 
 def test_each_beat_notes_the_steps_made_and_their_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    moments, made = iter([100.0, 110.0]), iter([50, 90])
+    moments, made = iter([100.0, 105.0, 110.0]), iter([50, 70, 90])
     monkeypatch.setattr(time, "monotonic", lambda: next(moments))
     (tmp_path / "owner.json").touch()
     steps = StepCounter(tmp_path)
-    steps.count = lambda: next(made)
+    steps.start(lambda: next(made))
     module._beat(tmp_path / "owner.json", steps, TwoBeats())
-    assert read_steps(tmp_path) == Steps(made=90, seconds_per_step=0.25)
+    assert read_steps(tmp_path) == Steps(made=90, first=50, seconds_per_step=0.25)
 
 
 def test_an_owner_removes_what_one_that_was_killed_has_noted_and_what_it_notes_itself(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_an_owner_removes_what_one_that_was_killed_has_noted_and_what_it_notes_i
     (tmp_path / "metrics.csv").write_text("step,name,value\n60,loss,0.5\n")
     with own(tmp_path) as steps:
         assert read_steps(tmp_path) == Steps(60)
-        steps.count = lambda: 80
+        steps.start(lambda: 80)
         steps.note()
         assert read_steps(tmp_path).made == 80
     assert read_steps(tmp_path) == Steps(60)

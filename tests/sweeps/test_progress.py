@@ -33,7 +33,8 @@ def test_a_sweep_of_one_long_run_shows_its_steps_and_the_time_left_before_it_end
     with runs[0].own() as steps:
         write_record(runs[0], "running")
         assert str(watch.look(1)) == "0 done, 1 running, 0 failed, 0 skipped of 1 runs; 0 of 1,000 steps"
-        steps.count = lambda: 250
+        made = iter([0, 250])
+        steps.start(lambda: next(made))
         steps.note()
         line = "0 done, 1 running, 0 failed, 0 skipped of 1 runs; 250 of 1,000 steps, about 3 min left"
         assert str(watch.look(60)) == line
@@ -46,7 +47,8 @@ def test_runs_that_are_done_running_failed_and_waiting_share_one_estimate(runs: 
     write_metrics(runs[1], 100)
     with runs[2].own() as steps:
         write_record(runs[2], "running")
-        steps.count = lambda: 400
+        made = iter([0, 400])
+        steps.start(lambda: next(made))
         steps.note()
         # 1,500 steps in 30 seconds; 600 and 1,000 are left, those of the failed run are not.
         assert watch.look(30) == Progress(1, 1, 1, 2, 6, steps=1_500, planned=4_000, seconds_left=32)
@@ -60,10 +62,22 @@ def test_a_resumed_run_counts_from_where_it_resumes_and_its_earlier_steps_took_n
     with runs[0].own() as steps:
         write_record(runs[0], "running")
         write_metrics(runs[0], 600)  # the checkpoint is older than the last row
-        assert watch.look(5).steps == 600
-        steps.count = lambda: 650
+        assert watch.look(5) == Progress(0, 1, 0, 0, 1, steps=600, planned=STEPS, seconds_left=None)
+        made = iter([640, 650])  # and younger than the row before it
+        steps.start(lambda: next(made))
         steps.note()
-        assert watch.look(10) == Progress(0, 1, 0, 0, 1, steps=650, planned=STEPS, seconds_left=70)
+        assert watch.look(10) == Progress(0, 1, 0, 0, 1, steps=650, planned=STEPS, seconds_left=350)
+
+
+def test_steps_that_another_process_made_before_the_sweep_took_none_of_its_time(runs: list[Run]) -> None:
+    with runs[0].own() as steps:
+        write_record(runs[0], "running")
+        made = iter([0, 600, 700])
+        steps.start(lambda: next(made))
+        steps.note()
+        watch = Watch(runs[:1], total=1)
+        steps.note()
+        assert watch.look(10) == Progress(0, 1, 0, 0, 1, steps=700, planned=STEPS, seconds_left=30)
 
 
 def test_what_an_earlier_sweep_left_is_not_taken_for_this_one(runs: list[Run]) -> None:

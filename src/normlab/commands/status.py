@@ -31,13 +31,15 @@ def main() -> None:
     for run in runs:
         state = run.state()
         counts[state.status] += 1
+        shown = ""
         if (record := state.record) is not None:
-            steps = Steps(record.steps) if record.is_result else read_steps(run.path)
-            made, planned = made + steps.made, planned + record.steps
+            steps = Steps(record.steps) if state.status == "finished" else read_steps(run.path)
+            shown = f"{steps.made:,} of {record.steps:,}"
+            made += record.steps if record.is_result else steps.made
+            planned += record.steps
             if state.status == "running" and steps.seconds_per_step is not None:
                 seconds_left.append((record.steps - steps.made) * steps.seconds_per_step)
         if state.status != "finished":
-            shown = f"{read_steps(run.path).made:,} of {record.steps:,}" if record else ""
             table.add_row(run.path.name, state.status, shown, state.reason)
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)
     if table.row_count:

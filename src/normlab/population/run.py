@@ -15,6 +15,7 @@ from normlab.population.stack import Stack
 from normlab.processes.stopping import StopRequest
 from normlab.runs.ownership import OwnedElsewhereError
 from normlab.runs.run import Run
+from normlab.runs.steps import StepCounter
 from normlab.training.build import Parts, build
 from normlab.training.checkpoints import Cadence, latest
 from normlab.training.module import chunks
@@ -60,28 +61,27 @@ def train_together(runs: Sequence[Run]) -> None:
         missing = []
         for run in runs:
             try:
-                steps = owned.enter_context(run.own())
+                counter = owned.enter_context(run.own())
             except OwnedElsewhereError as elsewhere:
                 log.info("%s %s", run.id, elsewhere)
                 continue
             if run.result() is None:
-                parts = build(run.settings, load=lambda *_: shared.data, trial=False)
-                steps.count = partial(getattr, parts.module, "steps_done")
-                missing.append((run, parts))
+                missing.append((run, build(run.settings, load=lambda *_: shared.data, trial=False), counter))
         if missing:
             _train(missing, stop)
     if stop.signal is not None:
         raise SystemExit(stop.exit_status)
 
 
-def _train(runs: Sequence[tuple[Run, Parts]], stop: StopRequest) -> None:
+def _train(runs: Sequence[tuple[Run, Parts, StepCounter]], stop: StopRequest) -> None:
     """Train runs whose directories this process owns."""
-    records = [prepare(run, parts, networks=len(runs)) for run, parts in runs]
+    records = [prepare(run, parts, networks=len(runs)) for run, parts, _ in runs]
     log.info("%d runs of %d steps together on %s", len(runs), records[0].steps, runs[0][1].device)
     sessions: list[Session] = []
     try:
-        for (run, parts), record in zip(runs, records, strict=True):
+        for (run, parts, counter), record in zip(runs, records, strict=True):
             sessions.append(Session(run, parts, record, networks=len(runs)))
+            counter.start(partial(getattr, parts.module, "steps_done"))
         reason = reason_not_vectorizable([session.module.train() for session in sessions])
         if reason is not None:
             raise NotVectorizableError(reason)
@@ -89,7 +89,7 @@ def _train(runs: Sequence[tuple[Run, Parts]], stop: StopRequest) -> None:
     except BaseException as error:
         for session in sessions:
             session.close()
-        for (run, _), record in zip(runs, records, strict=True):
+        for (run, *_), record in zip(runs, records, strict=True):
             note_error(run, record, error)
         raise _classify(error) from error
     for session in sessions:

@@ -1,13 +1,12 @@
 """The directory of a run: its files, its record, and the state of the run that they show."""
 
 import json
-import math
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from normlab.files import write_atomically
 from normlab.runs.ownership import find_owner
@@ -23,6 +22,11 @@ class State:
     reason: str = ""
     """The process that trains it, or the reason why it did not finish."""
     record: Record | None = None
+
+    @property
+    def is_result(self) -> bool:
+        """Whether nothing is left to do (see `Record.is_result`)."""
+        return self.status in ("finished", "diverged")
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,9 @@ class RunDirectory:
 
     def write(self, record: Record) -> None:
         """Replace the record in one step; if that fails, the old one is intact. Raises OSError."""
-        content = json.dumps(_replace_nan(asdict(record)), indent=2, ensure_ascii=False, allow_nan=False)
-        write_atomically(self.record, content + "\n")
+        # JSON has no NaN and no infinity: both become null.
+        content = json.loads(json.dumps(asdict(record)), parse_constant=lambda name: None)
+        write_atomically(self.record, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def read(self) -> Record | None:
         """Return the record, or None if there is none. Raises ValueError, naming the file, if it is not one."""
@@ -138,12 +143,3 @@ def measure_size(path: Path) -> int:
     """Return the bytes of a file, or of all files below a directory."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())
-
-
-def _replace_nan(value: Any) -> Any:
-    """Return the content of a record with None for numbers that JSON lacks."""
-    if isinstance(value, dict):
-        return {key: _replace_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_replace_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

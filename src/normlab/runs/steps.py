@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 FILE = "owner.steps"
@@ -14,32 +14,31 @@ class Steps:
     """The steps that a run has made, those before it was resumed included."""
 
     made: int
+    first: int | None = None
+    """Those from before its owner started it; None if there is no owner."""
     seconds_per_step: float | None = None
-    """Since its owner started; None if that is not known."""
+    """Of the steps made since then; None if there is none."""
 
 
 class StepCounter:
-    """Notes the steps of a run in its directory.
-
-    Args:
-        directory: of the run.
-    """
+    """Notes the steps of a run in its directory."""
 
     def __init__(self, directory: Path) -> None:
-        self.count: Callable[[], int] = lambda: 0
-        """Returns the steps made so far; set by the training, and called from another thread."""
         self._file = directory / FILE
-        self._first: tuple[int, float] | None = None
+        self._count: Callable[[], int] | None = None
+
+    def start(self, count: Callable[[], int]) -> None:
+        """Count from now on, by a function that returns the steps made so far, and is called from another thread."""
+        self._first, self._start = count(), time.monotonic()
+        self._count = count
 
     def note(self) -> None:
-        """Write the steps made so far, once there are some. Raises OSError."""
-        made, now = self.count(), time.monotonic()
-        if not made:
+        """Write the steps made so far, once the counter is started. Raises OSError."""
+        if self._count is None:
             return
-        self._first = self._first or (made, now)
-        first, start = self._first
-        pace = (now - start) / (made - first) if made > first else None
-        self._file.write_text(json.dumps({"made": made, "seconds_per_step": pace}))
+        made = self._count()
+        pace = (time.monotonic() - self._start) / (made - self._first) if made > self._first else None
+        self._file.write_text(json.dumps(asdict(Steps(made, self._first, pace))))
 
     def remove(self) -> None:
         """Remove what is noted, also by an earlier owner that was killed."""

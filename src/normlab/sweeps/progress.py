@@ -56,12 +56,7 @@ class Progress:
 
 
 class Watch:
-    """Watches the missing runs of a sweep from its start.
-
-    Args:
-        missing: the runs, before any of them starts.
-        total: number of all runs of the sweep.
-    """
+    """Watches the missing runs of a sweep, of which none has started yet, among `total` runs in all."""
 
     def __init__(self, missing: Sequence[Run], total: int) -> None:
         self.missing = missing
@@ -83,9 +78,12 @@ class Watch:
             if status == "waiting":
                 reached = self._found[place]
             elif status != "done":
-                reached = read_steps(run.directory.path).made
-                # The checkpoint that it resumes from may be older than the last row of its metrics.
-                self._found[place] = min(self._found[place], reached)
+                noted = read_steps(run.directory.path)
+                reached = noted.made
+                if noted.first is not None and _read_stamp(run) != self._stamps[place]:
+                    self._found[place] = noted.first
+                else:  # its owner has noted nothing yet, or has started before the sweep
+                    self._found[place] = min(self._found[place], reached)
             steps += reached
             made += reached - self._found[place]
             left += planned - reached if status != "failed" else 0
@@ -105,22 +103,18 @@ class Watch:
         if place in self._done:
             return "done"
         run = self.missing[place]
-        status = run.state().status
-        if status != "running" and _read_stamp(run) == self._stamps[place]:
+        state = run.state()
+        if state.status != "running" and _read_stamp(run) == self._stamps[place]:
             return "waiting"
-        if status not in ("finished", "diverged"):
-            return status
+        if not state.is_result:
+            return state.status
         self._done.add(place)
         return "done"
 
 
 def is_news(progress: Progress, shown: Progress | None, seconds: float) -> bool:
-    """Whether a log gets a line: if runs have started or ended, and every minute if steps were made.
-
-    Args:
-        progress: at hand.
-        shown: in the latest line; None before the first.
-        seconds: since the latest line.
+    """Whether a log gets a line, so many seconds after the one with `shown`: if runs have started or ended, and every
+    minute if steps were made.
     """
     if shown is None or progress.runs != shown.runs:
         return True

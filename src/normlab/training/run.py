@@ -73,13 +73,13 @@ def _lead(run: Run, parts: Parts, group: Group | None, stop: StopRequest, progre
     rank_zero_only.rank = 0  # type: ignore[attr-defined]  # Lightning takes it from Slurm's variables, among others
     try:
         with run.own() as steps:
-            steps.count = lambda: parts.module.steps_done
             if (result := run.result()) is not None:  # another process has finished it meanwhile
                 return result
             record = prepare(run, parts)
             log.info("%s: %d steps on %s in %s", run.id, record.steps, parts.device, run.directory.path)
             try:
                 session = Session(run, parts, record)
+                steps.start(lambda: session.module.steps_done)
                 callbacks = [session.observer, *parts.callbacks, Stopping(stop), session.checkpoints]
                 with _share(run, parts, group):
                     if not session.is_trained:
