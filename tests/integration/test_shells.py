@@ -114,3 +114,12 @@ def test_printed_commands_can_be_pasted_whatever_the_folder_is_called(normlab: C
     ended = normlab("-m", *QUICK.split(), "seed=0", 'output_root="o_c, (1) #x"', report=True)
     assert ended.returncode == 0, ended.stderr
     assert "tensorboard --logdir 'o_c, (1) #x/single'" in ended.stdout
+
+
+def test_a_config_of_ones_own_that_a_shipped_one_would_hide_is_a_mistake(normlab: Command, tmp_path: Path) -> None:
+    (tmp_path / "conf" / "normalizer").mkdir(parents=True)
+    (tmp_path / "conf" / "normalizer" / "batch.yaml").write_text("_target_: torch.nn.BatchNorm2d\n")
+    for option in (("--config-dir=conf",), ("-cd", "conf")):
+        ended = normlab(*option, "normalizer=batch", *QUICK.split())
+        assert ended.returncode == 1
+        assert "conf/normalizer/batch.yaml is hidden by the config of that name" in ended.stderr

@@ -3,8 +3,10 @@
 import logging
 import re
 import sys
+from pathlib import Path
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
@@ -29,6 +31,8 @@ def main() -> None:
     if "--version" in arguments:
         print(f"normlab {__version__}")
         return
+    if directory := get_args_parser().parse_known_args(arguments)[0].config_dir:
+        _require_visible(Path(directory))
     for group in (match[1] for text in arguments if (match := re.fullmatch(r"([\w/]+)=(null|~|)", text))):
         choices = sorted(file.stem for file in (config_directory() / group).glob("*.yaml"))
         if choices:
@@ -38,6 +42,14 @@ def main() -> None:
         if (config_directory() / group).is_dir() and not isinstance(parsed, str):
             sys.exit(f"{group}={value} names no file but {parsed!r}: quote the name of the file, '{group}=\"{value}\"'")
     compose_and_train()
+
+
+def _require_visible(directory: Path) -> None:
+    """Exit with a message if a config of a user's own has the name of a shipped one, which Hydra would take instead."""
+    for file in sorted(directory.rglob("*.yaml")):
+        shipped = config_directory() / file.relative_to(directory)
+        if shipped.is_file() and shipped.read_bytes() != file.read_bytes():
+            sys.exit(f"{file} is hidden by the config of that name that ships with normlab: choose another name")
 
 
 @hydra.main(version_base="1.3", config_path=str(config_directory()), config_name="config")
