@@ -1,23 +1,29 @@
 """Hydra's launchers for processes, populations, Slurm and Ray.
 
-Hydra loads each plugin at every start of any Hydra command, so heavy modules are imported when launching.
+Hydra loads each plugin at every start of any Hydra command, so nothing here imports torch, submitit or Ray before it
+launches.
 """
 
 import logging
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hydra.core.utils import JobReturn, configure_log
+from hydra.core.utils import JobReturn, JobStatus, configure_log
+from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-if TYPE_CHECKING:
-    from normlab.config.sweep import Job
-    from normlab.sweeps.jobs import Work
-    from normlab.sweeps.workers import Outcome
+from normlab.config.checks import require_between
+from normlab.config.sweep import Job, PlannedJobs
+from normlab.errors import ConfigurationError, require_extra
+from normlab.sweeps.jobs import Work
+from normlab.sweeps.machine import assign_gpus, count_concurrent_runs
+from normlab.sweeps.workers import Outcome, run_in_processes
+from normlab.training.data_parallel.place import find_place
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +33,6 @@ class OutcomeLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Raises ConfigurationError if a number of the launcher is out of range."""
-        from normlab.config.checks import require_between
-
         for key in ("workers", "size", "at_once"):
             if getattr(self, key, None) is not None:
                 require_between(f"hydra.launcher.{key}", getattr(self, key), 1)
@@ -38,11 +42,6 @@ class OutcomeLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Raises SystemExit after Ctrl-C or SIGTERM, and ConfigurationError if jobs cannot be started."""
-        from normlab.config.sweep import PlannedJobs
-        from normlab.errors import ConfigurationError
-        from normlab.sweeps.jobs import Work, make_job_return
-        from normlab.training.data_parallel.place import find_place
-
         if find_place() is not None:
             raise ConfigurationError(
                 "each run of this sweep is shared by the processes that torchrun or the like has started (WORLD_SIZE in"
@@ -55,13 +54,19 @@ class OutcomeLauncher(Launcher):
         work = Work(planned.hydra, self.hydra_context.callbacks, self.task_function)
         log.info("Launching %d runs", len(job_overrides))
         outcomes = self.run(work, [planned.jobs[tuple(overrides)] for overrides in job_overrides])
-        return [make_job_return(overrides, outcome) for overrides, outcome in zip(job_overrides, outcomes, strict=True)]
+        return [
+            JobReturn(overrides, status=JobStatus.COMPLETED, _return_value=outcome.value)
+            if outcome.error is None
+            else JobReturn(overrides, status=JobStatus.FAILED, _return_value=CompactHydraException(outcome.error))
+            for overrides, outcome in zip(job_overrides, outcomes, strict=True)
+        ]
 
     @abstractmethod
-    def run(self, work: "Work", jobs: "Sequence[Job]") -> "list[Outcome]":
+    def run(self, work: Work, jobs: Sequence[Job]) -> list[Outcome]:
         """Return the outcomes of `work(job)`, in the order of the jobs."""
 
 
+@dataclass(kw_only=True)
 class ProcessLauncher(OutcomeLauncher):
     """Worker processes on this machine.
 
@@ -69,18 +74,13 @@ class ProcessLauncher(OutcomeLauncher):
         workers: how many at once; null for one per core, or per GPU if runs use these, that a run takes.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
-        self.workers = workers
+    workers: int | None = None
 
-    def run(self, work: "Work", jobs: "Sequence[Job]") -> "list[Outcome]":
-        from normlab.sweeps.workers import run_in_processes
-
+    def run(self, work: Work, jobs: Sequence[Job]) -> list[Outcome]:
         return run_in_processes(work, jobs, *self.plan_workers())
 
     def plan_workers(self) -> tuple[int, list[dict[str, str]]]:
         """Return the number of workers, and for each the environment variables that give it its GPUs."""
-        from normlab.sweeps.machine import assign_gpus, count_concurrent_runs
-
         accelerator = self.config.accelerator
         gpus = assign_gpus(accelerator.kind, accelerator.processes)
         workers = self.workers or len(gpus) or count_concurrent_runs(accelerator.processes)
@@ -88,19 +88,17 @@ class ProcessLauncher(OutcomeLauncher):
         return workers, [{"CUDA_VISIBLE_DEVICES": visible} for visible in gpus]
 
 
+@dataclass(kw_only=True)
 class PopulationLauncher(ProcessLauncher):
     """Worker processes on this machine, each of which trains runs that differ in their seed alone together.
 
     Args:
         size: largest number of runs trained together.
-        workers: how many processes at once; null as for `ProcessLauncher`.
     """
 
-    def __init__(self, size: int, workers: int | None = None) -> None:
-        super().__init__(workers)
-        self.size = size
+    size: int
 
-    def run(self, work: "Work", jobs: "Sequence[Job]") -> "list[Outcome]":
+    def run(self, work: Work, jobs: Sequence[Job]) -> list[Outcome]:
         from normlab.population.launch import run_in_populations
 
         return run_in_populations(work, jobs, self.size, *self.plan_workers())
@@ -125,15 +123,14 @@ class SlurmLauncher(OutcomeLauncher):
         self.max_num_timeout = max_num_timeout
         self.parameters = parameters
 
-    def run(self, work: "Work", jobs: "Sequence[Job]") -> "list[Outcome]":
-        from normlab.errors import require_extra
-
+    def run(self, work: Work, jobs: Sequence[Job]) -> list[Outcome]:
         with require_extra("slurm"):
             from normlab.sweeps.slurm import Slurm, run_on_slurm
 
         return run_on_slurm(work, jobs, Slurm(self.folder, self.max_num_timeout, self.parameters), self.at_once)
 
 
+@dataclass(kw_only=True)
 class RayLauncher(OutcomeLauncher):
     """Tasks of a Ray cluster.
 
@@ -143,14 +140,11 @@ class RayLauncher(OutcomeLauncher):
         num_gpus: GPUs of a run.
     """
 
-    def __init__(self, address: str | None = None, num_cpus: float | None = None, num_gpus: float = 0) -> None:
-        self.address = address
-        self.num_cpus = num_cpus
-        self.num_gpus = num_gpus
+    address: str | None = None
+    num_cpus: float | None = None
+    num_gpus: float = 0
 
-    def run(self, work: "Work", jobs: "Sequence[Job]") -> "list[Outcome]":
-        from normlab.errors import require_extra
-
+    def run(self, work: Work, jobs: Sequence[Job]) -> list[Outcome]:
         with require_extra("ray"):
             from normlab.sweeps.ray import run_on_ray
 

@@ -50,7 +50,7 @@ def find_prunable(directory: Path) -> Iterator[tuple[Path, str]]:
             if find_owner(run.path) is None:
                 yield run.path, ASIDE
             continue
-        if run.state().status not in ("finished", "diverged"):
+        if not run.state().is_result:
             continue
         if run.checkpoint.parent.is_dir():
             yield run.checkpoint.parent, CHECKPOINTS

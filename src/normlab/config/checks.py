@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +49,16 @@ CLOSED: dict[str, type] = {"": Config, "accelerator": Accelerator, "report": Rep
 """Groups whose keys the schema lists; "" is the whole config."""
 VERIFIED = tuple(f"normlab.data.{name}" for name in ("cifar10", "cifar100", "fashion_mnist", "mnist"))
 """Sources of published data sets: they are the same below any `data.root`."""
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
-LARGEST_SEED = 2**32 - 1
 
 
 def validate(config: DictConfig, working_directory: str | None = None) -> dict[str, Any]:
     """Return the config as plain data, with all interpolations resolved.
 
+    Raises ConfigurationError, naming key and remedy, if a value is missing, unresolvable or out of range.
+
     Args:
         config: of a run.
         working_directory: of the command, in which relative paths start even if Hydra has changed that of the job.
-
-    Raises:
-        ConfigurationError: naming key and remedy, if a value is missing, unresolvable or out of range.
     """
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -112,9 +110,11 @@ def clips_gradients(config: Mapping[str, Any]) -> bool:
 
 
 def _complete_rule(name: str, rule: Any) -> dict[str, Any] | None:
-    if rule is not None and not isinstance(rule, Mapping):
+    if rule is None:
+        return None
+    if not isinstance(rule, Mapping):
         raise ConfigurationError(f"observe.{name}={rule} is no schedule: set observe.{name}.first and .every, or null")
-    return None if rule is None else {"unless": None, **rule}
+    return {"unless": None, **rule}
 
 
 def _digest_data(data: Mapping[str, Any]) -> str | None:
@@ -158,11 +158,8 @@ def _check_published(published: Mapping[str, Any]) -> None:
     for normalizer, figures in published.items():
         try:
             finals = {**figures}
-            curves = finals.pop("curves", {})
-            numbers = [*finals.values()]
-            for curve in curves.values():
-                numbers += [*curve.keys(), *curve.values()]
-            for number in numbers:
+            curves = finals.pop("curves", {}).values()
+            for number in chain(finals.values(), *curves, *(curve.values() for curve in curves)):
                 float(number)
         except (AttributeError, TypeError, ValueError):
             raise ConfigurationError(
@@ -174,7 +171,7 @@ def _check_ranges(config: Mapping[str, Any]) -> None:
     name = config["name"]
     if name is not None and not re.fullmatch(r"\w[\w.-]*", name):
         raise ConfigurationError(f"name={name} is no name of a folder: choose letters, digits, dots and hyphens")
-    require_between("seed", config["seed"], 0, LARGEST_SEED)
+    require_between("seed", config["seed"], 0, 2**32 - 1)
     require_between("steps", config["steps"], 1)
     require_between("batch_size", config["batch_size"], 1)
     require_between("evaluate.one_by_one", config["evaluate"].get("one_by_one"), 0)
@@ -209,7 +206,7 @@ def _check_ranges(config: Mapping[str, Any]) -> None:
 def _check_accelerator(config: Mapping[str, Any]) -> None:
     accelerator = config["accelerator"]
     _require_choice("accelerator.kind", accelerator["kind"], ("auto", "cpu", "gpu"))
-    _require_choice("accelerator.precision", accelerator["precision"], PRECISIONS)
+    _require_choice("accelerator.precision", accelerator["precision"], ("32-true", "bf16-mixed", "16-mixed"))
     if accelerator["threads"] is not None:
         require_between("accelerator.threads", accelerator["threads"], 1)
     processes = accelerator["processes"]

@@ -43,13 +43,9 @@ def compose(*overrides: str) -> Run:
 
 
 def read_run(config: DictConfig) -> Run:
-    """Return the run of a job whose Hydra config is the current one, which interpolations may ask for.
+    """Return the run of a job from its config without Hydra's own part, which is Hydra's current one.
 
-    Args:
-        config: of the job, without Hydra's own part.
-
-    Raises:
-        ConfigurationError: naming key and remedy.
+    Raises ConfigurationError, naming key and remedy.
     """
     job = HydraConfig.get()
     resolve_steps(config, job.overrides.task, job.runtime.cwd)

@@ -21,15 +21,13 @@ def resolve_steps(config: DictConfig, overrides: Iterable[str], working_director
     """Set `steps` of a config and unset `epochs`, so that runs with equal steps are equal whichever was given.
 
     Epochs are ⌈epochs · N / batch_size⌉ steps, with N training examples of the data, which are loaded for that. Of
-    both keys one on the command line wins over one in a file.
+    both keys one on the command line wins over one in a file. Raises ConfigurationError if both are given in one place,
+    or if epochs, batch size or data are wrong.
 
     Args:
         config: of a run, unresolved.
         overrides: of the command line.
         working_directory: of the command.
-
-    Raises:
-        ConfigurationError: both keys are given in one place, or epochs, batch size or data are wrong.
     """
     if not {"steps", "epochs"} <= {str(key) for key in config if not OmegaConf.is_missing(config, key)}:
         return  # which the checks name

@@ -33,7 +33,7 @@ class Job:
 
 @dataclass(frozen=True)
 class PlannedJobs:
-    """Takes the place of Hydra's config loader in a launcher, which so runs what was planned."""
+    """Stands in for Hydra's config loader in a launcher, so that it runs what was planned."""
 
     hydra: DictConfig
     """Hydra's own part of a job's config."""
@@ -54,14 +54,13 @@ def plan_sweep(*overrides: str) -> list[Run]:
     """
     register_schema()
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(config_directory())):
-        application = GlobalHydra.instance().hydra
-        assert application is not None
-        config = application.compose_config("config", list(overrides), RunMode.MULTIRUN, from_shell=False)
+        loader = GlobalHydra.instance().config_loader()
+        config = loader.load_configuration("config", list(overrides), RunMode.MULTIRUN, from_shell=False)
         HydraConfig.instance().set_config(config)
-        planner = Planner(application.config_loader, config)  # type: ignore[arg-type]  # Hydra has one loader
+        planner = Planner(loader, config)  # type: ignore[arg-type]  # Hydra has one loader
         swept = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
-        parser = OverridesParser.create(application.config_loader)
-        (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides([*swept, *config.hydra.overrides.task]), None)
+        parsed = OverridesParser.create(loader).parse_overrides([*swept, *config.hydra.overrides.task])
+        (jobs,) = BasicSweeper.split_arguments(parsed, None)
         return [planner.plan(job, number).run for number, job in enumerate(jobs)]
 
 
@@ -81,10 +80,6 @@ class Planner:
     Hydra takes about 0.1 s to compose a job, most of it for the defaults list, which depends on the choices of config
     groups alone. So Hydra composes once for each combination of these; plain values are set on a copy, whose
     interpolations are then resolved for the job.
-
-    Args:
-        loader: Hydra's config loader.
-        sweep: the config of the whole sweep.
     """
 
     def __init__(self, loader: ConfigLoaderImpl, sweep: DictConfig) -> None:
@@ -99,10 +94,6 @@ class Planner:
 
     def plan(self, overrides: Sequence[str], number: int) -> Job:
         """Return a job.
-
-        Args:
-            overrides: of the job.
-            number: of the job in the sweep.
 
         Raises:
             ConfigCompositionException: an override does not fit the config.

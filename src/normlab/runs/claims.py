@@ -36,7 +36,6 @@ def note_claims(directory: Path, claims: Mapping[str, Any]) -> None:
     """
     before = read_claims(directory)
     noted: dict[str, NotedClaim] = {}
-    count = -1
     for name, claim in claims.items():
         if claim is None:  # left out on the command line
             continue
@@ -44,8 +43,8 @@ def note_claims(directory: Path, claims: Mapping[str, Any]) -> None:
         if name in before and before[name].hash == digest:
             noted[name] = before[name]
             continue
-        count = _count_results(directory) if count < 0 else count
-        noted[name] = NotedClaim(claim, digest, date.today().isoformat(), count)
+        ended = sum(run.state().is_result for run in find_runs(directory))
+        noted[name] = NotedClaim(claim, digest, date.today().isoformat(), ended)
     if noted != before:
         directory.mkdir(parents=True, exist_ok=True)
         content = {name: asdict(claim) for name, claim in noted.items()}
@@ -75,15 +74,3 @@ def read_budget(directory: Path) -> frozenset[str]:
         return frozenset(json.loads((directory / BUDGET).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return frozenset()
-
-
-def _count_results(directory: Path) -> int:
-    """Count the runs that have ended with a result."""
-    count = 0
-    for run in find_runs(directory):
-        try:
-            record = run.read()
-        except ValueError:  # the report names it
-            continue
-        count += record is not None and record.is_result
-    return count

@@ -30,10 +30,8 @@ def identify(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the resolved config without the keys that cannot change a result."""
     kept = {key: dict(value) if isinstance(value, Mapping) else value for key, value in settings.items()}
     for path in WITHOUT_EFFECT:
-        *parents, key = path.split(".")
-        node = kept
-        for parent in parents:
-            node = node.get(parent) or {}
+        group, _, key = path.rpartition(".")
+        node = kept.get(group) or {} if group else kept
         node.pop(key, None)
     if kept.get("accelerator", {}).get("processes", 1) == 1:
         kept.pop("sync_statistics", None)

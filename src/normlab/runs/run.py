@@ -64,7 +64,7 @@ class Run:
         state = self.state()
         if state.record is not None:
             self._require_same_code(state.record)
-        return state.status not in ("finished", "diverged")
+        return not state.is_result
 
     def state(self) -> State:
         """Return how far the run is."""

@@ -20,9 +20,6 @@ def digest_sources(settings: Mapping[str, Any]) -> Mapping[str, str]:
     """Return module → digest for every `_target_` outside of installed packages, with all that it imports from there.
 
     The parts of normlab that a result depends on are among them if normlab is not installed but a checkout.
-
-    Args:
-        settings: of a run.
     """
     return _digest(frozenset(_find_targets(settings)))
 

@@ -1,19 +1,16 @@
-"""A job of a sweep, wherever it is sent, as Hydra's launchers run it and its sweepers take its outcome."""
+"""The work of a launcher: it trains the run of a job, in whichever process."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
-from hydra.errors import CompactHydraException
+from hydra.core.utils import run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from normlab.config.sweep import Job, make_job_config
-from normlab.sweeps.workers import Outcome
 
 
 @dataclass(frozen=True)
@@ -40,13 +37,3 @@ class Work:
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         ).return_value
-
-
-def make_job_return(overrides: Sequence[str], outcome: Outcome) -> JobReturn:
-    """Return an outcome as Hydra's sweepers take it."""
-    returned = JobReturn(overrides=overrides, status=JobStatus.COMPLETED)
-    returned.return_value = outcome.value
-    if outcome.error is not None:
-        returned.status = JobStatus.FAILED
-        returned.return_value = CompactHydraException(outcome.error)
-    return returned

@@ -9,10 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hydra.core.override_parser.types import Override
+
 from normlab.errors import ConfigurationError
 from normlab.runs.identity import variant_id
 from normlab.runs.run import Run
 from normlab.sweeps.claims import check_metrics
+from normlab.sweeps.workers import run_in_processes
 
 log = logging.getLogger(__name__)
 
@@ -40,16 +43,33 @@ class Variant(NamedTuple):
     """Whether it is the first one with its data, network, objective and measurements, which then make a step."""
 
 
+def check_overrides(overrides: Iterable[Override], is_search: bool) -> None:
+    """Raise ConfigurationError for a sweep over experiments or over nothing, or an interval that nothing searches."""
+    for override in overrides:
+        if override.is_interval_sweep():
+            if not is_search:
+                raise ConfigurationError(
+                    f"{override.input_line} is for a search: add hydra/sweeper=optuna, or list values"
+                )
+        elif override.is_sweep_override():
+            values = [*override.sweep_string_iterator()]
+            if override.key_or_group == "experiment":
+                raise ConfigurationError(
+                    f"{override.input_line} sweeps over experiments ({', '.join(values)}), but each sweeps over values"
+                    " of its own: give one command for each, such as `normlab experiment=NAME` with the other overrides"
+                )
+            if not values:
+                raise ConfigurationError(f"{override.input_line} names no value, so there is no run")
+
+
 def check(runs: Sequence[Run]) -> None:
     """Try every variant once, so that a mistake in the last shows before the first has trained.
 
-    In a process of its own, which a user's code may end; the variant then shows it in its runs. Raises
+    It runs in another process, which a user's code may end; such a variant then fails in its runs. Raises
     ConfigurationError with all mistakes.
     """
     if not runs:
         return
-    from normlab.sweeps.workers import run_in_processes
-
     variants = list_variants(runs)
     outcomes = run_in_processes(try_variant, variants, workers=1)
     for variant, outcome in zip(variants, outcomes, strict=True):
@@ -133,7 +153,7 @@ def list_unfinished(runs: Sequence[Run]) -> str | None:
         state = run.state()
         if state.status == "running":
             log.info("%s %s", run.id, state.reason)
-        elif state.status not in ("finished", "diverged"):
+        elif not state.is_result:
             status = "" if state.status in ("missing", "died") else f"{state.status}, "
             unfinished.append(f"  {run.directory.path}: {(status + state.reason).removesuffix(', ')}")
     if not unfinished:

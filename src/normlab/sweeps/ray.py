@@ -26,17 +26,10 @@ SECONDS_TO_ANSWER = 10.0
 
 
 def run_on_ray(work: Work, jobs: Sequence[Job], address: str | None, num_cpus: float, num_gpus: float) -> list[Outcome]:
-    """Return the outcomes of `work(job)` for all jobs, in their order.
+    """Return the outcomes of `work(job)` for all jobs, in their order, with the settings of `RayLauncher`.
 
-    Settings travel resolved, since the workers have neither this process's environment variables nor its working
-    directory. A worker that dies costs its run alone, which is not retried: the same command resumes it.
-
-    Args:
-        work: called by each task.
-        jobs: of the sweep.
-        address: "HOST:PORT" of the cluster's head; None for `RAY_ADDRESS`, or else a new cluster.
-        num_cpus: cores of a run.
-        num_gpus: GPUs of a run.
+    The settings of runs are sent resolved, since the workers have neither this process's environment variables nor its
+    working directory. A worker that dies costs its run alone, which is not retried: the same command resumes it.
 
     Raises:
         ConfigurationError: there is no cluster at the address.
@@ -53,7 +46,7 @@ def run_on_ray(work: Work, jobs: Sequence[Job], address: str | None, num_cpus: f
     try:
         _require_resources(num_cpus, num_gpus, can_grow=bool(place))
         with StopRequest().listen() as stop:
-            task = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0)(_do)
+            task = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0)(Work.__call__)
             shared = ray.put(work)
             tasks = [task.remote(shared, job) for job in jobs]
             left = tasks
@@ -88,10 +81,6 @@ def _require_resources(num_cpus: float, num_gpus: float, can_grow: bool) -> None
     if not can_grow:
         raise ConfigurationError(f"{message}: choose hydra.launcher.num_cpus and hydra.launcher.num_gpus")
     log.warning("%s: waiting for one", message)
-
-
-def _do(work: Work, job: Job) -> object:
-    return work(job)
 
 
 def _read_outcome(task: "ray.ObjectRef[object]") -> Outcome:

@@ -102,12 +102,12 @@ class Search:
         A trial fails with one of its runs, or if runs die `ATTEMPTS` times. A run that diverged, or whose accuracy is
         not finite, counts as accuracy 0, the worst there is, so that the search avoids its values.
         """
-        records = [state.record for state in states if state.status in ("finished", "diverged")]
+        records = [state.record for state in states if state.record is not None and state.is_result]
         self._deaths[trial.number] += not stopped and any(state.status in ("died", "missing") for state in states)
         if any(state.status == "failed" for state in states) or self._deaths[trial.number] == ATTEMPTS:
             self._tell(trial.number, state=TrialState.FAIL)
         elif len(records) == len(states):
-            self._tell(trial.number, mean(record.metrics.get(METRIC, 0.0) for record in records if record))
+            self._tell(trial.number, mean(record.metrics.get(METRIC, 0.0) for record in records))
 
     def _tell(self, *args: Any, **kwargs: Any) -> None:
         try:

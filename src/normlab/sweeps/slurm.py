@@ -39,14 +39,8 @@ SlurmJob = submitit.SlurmJob[Any]
 def run_on_slurm(work: Work, jobs: Sequence[Job], cluster: "Slurm", at_once: int) -> list[Outcome]:
     """Return the outcomes of `work(job)` for all jobs, in their order, each made by a Slurm job.
 
-    If a run already has a Slurm job, because a driver submitted it and was killed, that is waited for. Ctrl-C and
-    SIGTERM cancel the Slurm jobs, which then write a checkpoint.
-
-    Args:
-        work: called by each Slurm job.
-        jobs: of the sweep.
-        cluster: where they are submitted.
-        at_once: largest number of Slurm jobs in the queue.
+    At most `at_once` Slurm jobs are in the queue. If a run already has one, because a driver submitted it and was
+    killed, that is waited for. Ctrl-C and SIGTERM cancel the Slurm jobs, which then write a checkpoint.
 
     Raises:
         ConfigurationError: Slurm refuses the jobs.
@@ -71,15 +65,10 @@ def run_on_slurm(work: Work, jobs: Sequence[Job], cluster: "Slurm", at_once: int
 
 
 class Slurm:
-    """A cluster. It is asked by `squeue`, which always answers, while submitit needs accounting (`sacct`).
+    """A cluster, with the settings of `SlurmLauncher`.
 
-    Args:
-        folder: for the jobs and their output, on a file system that all nodes share.
-        max_num_timeout: how often a job may reach its time limit, be queued again and resume.
-        parameters: of submitit's executor, such as `timeout_min`, `nodes` and `partition`.
-
-    Raises:
-        ConfigurationError: there is no Slurm, or no such parameter.
+    It is queried by `squeue`, which always answers, while submitit needs accounting (`sacct`). Raises
+    ConfigurationError if there is no Slurm, or no such parameter.
     """
 
     def __init__(self, folder: Path, max_num_timeout: int, parameters: Mapping[str, Any]) -> None:

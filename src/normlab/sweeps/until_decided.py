@@ -14,6 +14,7 @@ from normlab.report.claims import FIRST_LOOK, LAST_LOOK
 from normlab.runs.claims import note_budget
 from normlab.runs.run import Run, explain_unwritable
 from normlab.sweeps.plan import group_by_directory
+from normlab.sweeps.workers import run_in_processes
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Undecided:
 class UntilDecided:
     """The runs of a sweep at its present look, which depend on the results of earlier looks alone.
 
-    So a sweep that was killed repeats the same looks, and finds their runs finished.
+    A sweep that was killed so repeats the same looks, and finds their runs finished.
 
     Args:
         budget: for each variant its runs, in the order of seeds.
@@ -53,9 +54,7 @@ class UntilDecided:
 
         If a run has no result, none are added.
         """
-        from normlab.sweeps.workers import run_in_processes
-
-        if not all(run.state().status in ("finished", "diverged") for run in self.runs):
+        if not all(run.state().is_result for run in self.runs):
             return
         looks = [(directory, {run.id for run in runs}) for directory, runs in group_by_directory(self.runs).items()]
         # In a process of its own, as the report: pandas would double the memory of the driver.

@@ -49,11 +49,11 @@ def run_in_processes(
 ) -> list[Outcome]:
     """Return the outcomes of `work(job)` for all jobs, in their order.
 
-    At most `workers` processes run at once, and each does one job after another. One that dies is replaced. Ctrl-C and
+    At most `workers` processes run at once. Each does one job after another, and one that dies is replaced. Ctrl-C and
     SIGTERM are passed on: the workers end their step, and those too slow for that are killed.
 
     Args:
-        work: called with each job in a worker.
+        work: what to do with a job, in a worker.
         jobs: taken one at a time, when a worker is free.
         workers: number of processes.
         environments: further environment variables of the first worker, the second and so on, repeated if there are
