@@ -2,16 +2,21 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from normlab.models.layers import list_linear_maps
+from normlab.training.checkpoints import lay_like
 from normlab.training.cuda_graph import GraphedStep
 from normlab.training.module import TrainingModule
 from normlab.training.schedules import ScheduledRates
+
+SHORTEST_TRANSPOSED_SIDE = 16
+"""Of the weight of a dense layer; down to it MKL rounds a product with a transposed matrix as with the other one."""
 
 
 class Stack:
@@ -37,7 +42,8 @@ class Stack:
         first = members[0]
         if len({member.steps_done for member in members}) > 1:
             raise ValueError("the members have not done the same number of steps")
-        self.parameters = _stack([dict(member.network.named_parameters()) for member in members])
+        parameters = [dict(member.network.named_parameters()) for member in members]
+        self.parameters = _stack(parameters, transposed=_name_large_dense_weights(first.network))
         self.buffers = _stack([dict(member.network.named_buffers()) for member in members])
         masks = {name: torch.stack([member.recipe.masks[name] for member in members]) for name in first.recipe.masks}
         self.recipe = replace(first.recipe, masks=masks)
@@ -119,7 +125,9 @@ class Stack:
             name = names[stacked]
             by_member = [member.optimizer.state[member.network.get_parameter(name)] for member in self.members]
             states[number] = {
-                key: torch.stack([state[key] for state in by_member]) if _is_of_weights(key, value) else value
+                key: lay_like(torch.stack([state[key] for state in by_member]), stacked)
+                if _is_of_weights(key, value)
+                else value
                 for key, value in by_member[0].items()
             }
         groups = self.optimizer.state_dict()["param_groups"]
@@ -131,12 +139,33 @@ def _is_of_weights(key: str, value: object) -> bool:
     return key != "step" and isinstance(value, Tensor)
 
 
-def _stack(by_member: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Return name → the members' tensors stacked (members, …), and make these views of the stack."""
+def _name_large_dense_weights(network: nn.Module) -> set[str]:
+    """Return the names of the weights of dense layers that are worth transposing in memory.
+
+    Small ones are not, and the products with them would be rounded differently.
+    """
+    return {
+        f"{name}.weight"
+        for name, layer in list_linear_maps(network)
+        if isinstance(layer, nn.Linear) and min(layer.in_features, layer.out_features) >= SHORTEST_TRANSPOSED_SIDE
+    }
+
+
+def _stack(by_member: Sequence[Mapping[str, Tensor]], transposed: Collection[str] = ()) -> dict[str, Tensor]:
+    """Return name → the members' tensors stacked (members, …), and make these views of the stack.
+
+    Args:
+        by_member: name → tensor of each member.
+        transposed: names of matrices whose columns, not rows, are to be contiguous in memory. The gradient of a stack
+            of dense layers is laid out like that; unless its weights are too, every update copies it.
+    """
     stacks = {}
     for name, first in by_member[0].items():
         values = [tensors[name] for tensors in by_member]
-        stack = torch.stack([value.detach() for value in values])
+        if name in transposed:
+            stack = torch.stack([value.detach().mT for value in values]).mT
+        else:
+            stack = torch.stack([value.detach() for value in values])
         for value, own in zip(values, stack, strict=True):
             value.data = own
         stacks[name] = stack.requires_grad_(first.requires_grad)

@@ -173,6 +173,8 @@ def restore(module: TrainingModule, content: Checkpoint) -> None:
     if TRAINER_STATE not in content:
         module.network.load_state_dict(content["network"])
         module.optimizer.load_state_dict(content["optimizer"])
+        for weight, state in module.optimizer.state.items():
+            state.update({key: lay_like(value, weight) for key, value in state.items() if torch.is_tensor(value)})
         module.scaler.load_state_dict(content["scaler"])
     module.steps_done = content["steps_done"]
     if isinstance(module, AutomaticModule):
@@ -181,6 +183,16 @@ def restore(module: TrainingModule, content: Checkpoint) -> None:
     torch.set_rng_state(content["generator"])
     if content["gpu_generators"]:
         torch.cuda.set_rng_state_all(content["gpu_generators"])
+
+
+def lay_like(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Return a part of an optimizer's state, laid out in memory like the weight if it has a value for each of its values.
+
+    Fused optimizers rely on it. A population lays out some weights, and their states, differently from a lone network.
+    """
+    if value.shape != weight.shape or value.stride() == weight.stride():
+        return value
+    return torch.empty_like(weight, dtype=value.dtype, device=value.device).copy_(value)
 
 
 def keep(directory: RunDirectory, save: Callable[[Path], None]) -> None:
