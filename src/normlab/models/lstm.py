@@ -105,13 +105,17 @@ class LSTM(nn.Module):
         weight = self.from_state.weight  # once: a reparametrization would compute it at every step
         state = memory = projections.new_zeros(projections.shape[1], self.hidden)
         states = []
+        places = (self.normalize_input, self.normalize_hidden, self.normalize_cell)
+        normalizers = (place.list_steps(len(projections)) for place in places)
         # Indexing inside the loop would fill a gradient of all steps at every step; `unbind` stacks them once.
-        for step, projection in enumerate(projections.unbind(dim=0)):
-            from_state = self.normalize_hidden(functional.linear(state, weight), step)
-            gates = self.normalize_input(projection, step) + from_state + self.bias
+        for projection, normalize_input, normalize_hidden, normalize_cell in zip(
+            projections.unbind(dim=0), *normalizers, strict=True
+        ):
+            from_state = normalize_hidden(functional.linear(state, weight))
+            gates = normalize_input(projection) + from_state + self.bias
             forget_gate, input_gate, output_gate, candidate = gates.chunk(4, dim=1)
             memory = forget_gate.sigmoid() * memory + input_gate.sigmoid() * candidate.tanh()
-            state = output_gate.sigmoid() * self.normalize_cell(memory, step).tanh()
+            state = output_gate.sigmoid() * normalize_cell(memory).tanh()
             states.append(state)
         return states
 

@@ -2,7 +2,7 @@
 
 from typing import Literal, get_args
 
-from torch import Tensor, nn
+from torch import nn
 
 from normlab.models.layers import NormalizerFactory
 
@@ -42,10 +42,12 @@ class StepNormalizer(nn.Module):
         for normalizer_of_step in self.earlier:
             share_parameters(self.normalizer, normalizer_of_step)
 
-    def forward(self, inputs: Tensor, step: int) -> Tensor:
-        """Normalize the inputs (N, C) of a step, counted from 0."""
-        outputs: Tensor = (self.earlier[step] if step < len(self.earlier) else self.normalizer)(inputs)
-        return outputs
+    def list_steps(self, steps: int) -> list[nn.Module]:
+        """Return the normalizer of each step of a sequence, which maps its inputs (N, C) to outputs (N, C).
+
+        There is no `forward` with the step as an argument: a second call of a module at each step takes noticeable time.
+        """
+        return [*self.earlier, *[self.normalizer] * steps][:steps]
 
 
 def share_parameters(source: nn.Module, module: nn.Module) -> None:
