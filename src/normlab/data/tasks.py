@@ -84,7 +84,7 @@ class Classification(_Classes):
 
     def prepare(self, inputs: Tensor) -> Tensor:
         """Convert uint8 pixels 0–255 to float32 in [0, 1]."""
-        return inputs / 255.0
+        return inputs.to(torch.float32, copy=True).div_(255.0)  # `inputs / 255.0` makes a second, temporary copy
 
 
 CLASSIFICATION = Classification()

@@ -45,7 +45,8 @@ class StepNormalizer(nn.Module):
     def list_steps(self, steps: int) -> list[nn.Module]:
         """Return the normalizer of each step of a sequence, which maps its inputs (N, C) to outputs (N, C).
 
-        There is no `forward` with the step as an argument: a second call of a module at each step takes noticeable time.
+        There is no `forward` with the step as an argument, because another call of a module at each step takes 5% of an
+        update.
         """
         return [*self.earlier, *[self.normalizer] * steps][:steps]
 

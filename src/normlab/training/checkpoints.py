@@ -186,7 +186,7 @@ def restore(module: TrainingModule, content: Checkpoint) -> None:
 
 
 def lay_like(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Return a part of an optimizer's state, laid out in memory like the weight if it has a value for each of its values.
+    """Return a part of an optimizer's state, laid out in memory like the weight if it has the weight's shape.
 
     Fused optimizers rely on it. A population lays out some weights, and their states, differently from a lone network.
     """
