@@ -92,8 +92,9 @@ def test_members_go_on_alone_or_in_another_population_from_what_one_hands_out(op
     assert differences(alone, together) == []
 
 
-def test_a_weight_its_gradient_and_its_state_lie_alike_in_memory_as_fused_optimizers_need() -> None:
-    overrides = ("model=convnet", "normalizer=batch", "optimizer=adam")
+@pytest.mark.parametrize("model", [("model=convnet",), ("model=mlp", "model.hidden=[32,16]")], ids=["convnet", "mlp"])
+def test_a_weight_its_gradient_and_its_state_lie_alike_in_memory_as_fused_optimizers_need(model: Sequence[str]) -> None:
+    overrides = (*model, "normalizer=batch", "optimizer=adam")
     alone, together, fresh = (members(*overrides, seeds=(0, 1)) for _ in range(3))
     trained_alone(alone, range(10))
     population = Stack(together)
@@ -114,6 +115,16 @@ def order_in_memory(values: Tensor) -> list[int]:
     """The axes longer than one, from the outermost to the innermost."""
     strides = values.stride()
     return sorted((axis for axis, size in enumerate(values.shape) if size > 1), key=lambda axis: -strides[axis])
+
+
+def test_gradients_become_those_of_large_dense_weights_without_a_copy() -> None:
+    stack = Stack(members("model=mlp", "model.hidden=[32]", seeds=(0, 1)))
+    weight = stack.parameters["hidden.0.linear_map.weight"]
+    computed: list[Tensor] = []
+    weight.register_hook(lambda gradient: computed.append(gradient.detach()))  # type: ignore[no-untyped-call]
+    stack.train(range(1))
+    assert weight.grad is not None
+    assert weight.grad.data_ptr() == computed[0].data_ptr()
 
 
 def test_one_that_diverges_stops_counting_and_touches_no_neighbour() -> None:
