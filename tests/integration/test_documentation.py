@@ -45,7 +45,7 @@ NOT_RUN = {
 SHORTER = {
     rf"{RUN}|normlab-reproduce": ("steps=2", "batch_size=16", "evaluate.one_by_one=0"),
     rf"({RUN}|normlab-reproduce)(?!.*( data=|=demo|=reading))": ("data=digits",),
-    rf"{SWEEP}(?!.*seed=)|normlab-reproduce mlp": ("seed=0",),
+    rf"{SWEEP}(?!.*seed=)|{SWEEP}.*resnet18|normlab-reproduce mlp": ("seed=0",),
     rf"{SWEEP}(?!.*(launcher=|accelerator=ddp))": ("hydra/launcher=basic",),
     rf"{SWEEP}(?!.*hydra/sweeper=)": ("hydra.sweeper.report=false",),
     rf"{SWEEP}.*=preprocessing|normlab-reproduce mlp": ("normalizer=none",),
@@ -132,10 +132,9 @@ def check_file(command: str, place: Path) -> None:
 
 
 def check_marker(command: str, place: Path) -> None:
-    """Collect the tests of a marker; pytest fails if there are none."""
-    run_python(
-        "-m", "pytest", *shlex.split(command)[1:], "--collect-only", "-qq", "-p", "no:cacheprovider", place=REPOSITORY
-    )
+    """Look for tests with a marker, because to collect them takes half a minute."""
+    mark = f"pytest.mark.{shlex.split(command)[-1]}"
+    assert any(mark in file.read_text() for file in (REPOSITORY / "tests").rglob("test_*.py"))
 
 
 def check_log_directory(command: str, place: Path) -> None:
