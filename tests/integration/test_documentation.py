@@ -68,7 +68,7 @@ TORCHVISION = """
 import sys
 from pathlib import Path
 
-from tests.networks import import_network_library
+from network_libraries import import_network_library
 
 sys.path.remove(str(Path(__file__).parent))
 del sys.modules["torchvision"]
