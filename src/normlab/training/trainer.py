@@ -110,3 +110,13 @@ class Stopping(pl.Callback):
         assert isinstance(pl_module, TrainingModule)
         self.request.install()  # Lightning has just taken SIGTERM, on which it would exit with status 0
         pl_module.stop_request = self.request
+        self._stop(trainer, pl_module)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
+        self._stop(trainer, pl_module)  # requested while something was observed
+
+    def _stop(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Stop between chunks; an AutomaticModule stops with its checkpoint, and several processes after one step."""
+        assert isinstance(module, TrainingModule)
+        if self.request.signal is not None and module.parallel is None and not isinstance(module, AutomaticModule):
+            trainer.should_stop = True
