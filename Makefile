@@ -14,7 +14,7 @@ test: .venv/installed .venv/networks/installed
 	$(RUN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 12
 
 long: .venv/installed .venv/networks/installed
-	$(RUN)/pytest -m long --durations 12
+	$(RUN)/pytest -m long --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 12
 
 published: .venv/installed
 	$(RUN)/pytest --numprocesses auto -m published

@@ -84,12 +84,12 @@ def overrides_of(draw: st.DrawFn, first: str) -> list[str]:
     return draw(st.permutations([first, *chosen, *values]))
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), number=st.integers(0, 9))
-@pytest.mark.parametrize("first", ["data=digits", *(f"experiment={name}" for name in choices_of("experiment"))])
 def test_a_planned_job_is_the_one_that_hydra_composes(
-    loader: ConfigLoaderImpl, first: str, data: st.DataObject, number: int
+    loader: ConfigLoaderImpl, data: st.DataObject, number: int
 ) -> None:
+    first = data.draw(st.sampled_from(["data=digits", *(f"experiment={name}" for name in choices_of("experiment"))]))
     overrides = data.draw(overrides_of(first))
     sweep = sweep_of(loader, first)
     found = outcome(lambda: Planner(loader, sweep).plan(overrides, number).run)

@@ -188,7 +188,13 @@ def fill(place: Path, text: str) -> None:
     shutil.make_archive(str(place / "photos"), "zip", place / "photos")
 
 
-@pytest.mark.parametrize("page", PAGES)
+LONG = ("docs/experiments.md", "docs/report.md", "docs/sweeps.md")
+"""Pages whose commands take a minute."""
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.long) if page in LONG else page for page in PAGES]
+)
 def test_every_command_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NORMLAB_CACHE", str(tmp_path / "cache"))
     text = text_of(page)

@@ -55,6 +55,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.long
 def test_it_trains_in_one_sweep_in_populations_is_killed_and_resumed_and_reported(
     tmp_path: Path, site: Path, normlab: Command
 ) -> None:

@@ -55,6 +55,7 @@ def on_a_disk_of_its_own(tmp_path: Path) -> Callable[[str, str], str]:
     return run
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("callback", ["", "+callbacks.inert._target_=pytorch_lightning.Callback"])
 def test_a_checkpoint_that_the_disk_does_not_take_costs_a_warning(
     on_a_disk_of_its_own: Callable[[str, str], str], callback: str
@@ -68,6 +69,7 @@ def test_a_checkpoint_that_the_disk_does_not_take_costs_a_warning(
     assert "Traceback" not in told
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full_at_the_record_is_told_and_the_run_is_made_up_for_when_there_is_room(
     on_a_disk_of_its_own: Callable[[str, str], str],
 ) -> None:

@@ -10,7 +10,9 @@ from .conftest import Command, record_of
 SWEEP = ("-m", "data=digits", "steps=2", "evaluate.one_by_one=0")
 
 
-@pytest.mark.parametrize("launcher", ["basic", "processes", "population"])
+@pytest.mark.parametrize(
+    "launcher", ["basic", *(pytest.param(name, marks=pytest.mark.long) for name in ("processes", "population"))]
+)
 def test_a_config_may_hold_the_number_of_the_job_the_time_of_the_sweep_and_a_directory_for_each_job(
     normlab: Command, tmp_path: Path, launcher: str
 ) -> None:
@@ -49,6 +51,7 @@ def test_a_sweep_over_experiments_is_refused_with_the_way_to_do_it(normlab: Comm
     assert not (tmp_path / "outputs").exists()
 
 
+@pytest.mark.long
 def test_a_sweep_over_output_folders_gives_each_its_runs_and_its_report(normlab: Command, tmp_path: Path) -> None:
     done = normlab(*SWEEP, "output_root=a,b", "seed=0,1", report=True)
     assert done.returncode == 0, done.stderr
@@ -65,6 +68,7 @@ def test_a_job_number_outside_of_a_sweep_ends_in_one_message(normlab: Command, t
     assert not (tmp_path / "outputs").exists()
 
 
+@pytest.mark.long
 def test_a_finished_sweep_is_recognized_and_its_jobs_keep_their_numbers(
     normlab: Command, runs: Callable[[str], list[Path]]
 ) -> None:

@@ -51,6 +51,7 @@ def test_the_deep_network_trains_with_normalization_and_not_without(
         assert record_of(run)["published"]["tf_layers"]["val/accuracy"] == 0.8794
 
 
+@pytest.mark.long
 @seeds("0,1")
 def test_the_perceptron_reaches_the_published_end_with_and_without_normalization(
     normlab: Command, runs: Runs, mnist_root: Path, seed: str
@@ -66,6 +67,7 @@ def test_the_perceptron_reaches_the_published_end_with_and_without_normalization
             assert mean == pytest.approx(published[metric], abs=tolerance)
 
 
+@pytest.mark.long
 def test_inference_of_the_convolutional_network_lags_with_slim_after_a_thousand_updates(
     normlab: Command, runs: Runs, mnist_root: Path
 ) -> None:

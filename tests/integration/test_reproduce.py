@@ -48,6 +48,7 @@ def test_a_mistake_that_all_experiments_would_repeat_is_told_once(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_all_claims_are_in_one_table_and_a_second_command_runs_nothing_again(tmp_path: Path) -> None:
     asked = ("demo", "batch_size=16", "steps=2", "model.depth=2")
     done = reproduce(tmp_path, *asked)
@@ -67,6 +68,7 @@ def test_all_claims_are_in_one_table_and_a_second_command_runs_nothing_again(tmp
     assert "12 skipped of 12 runs" in again.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("as_a_terminal_does", [True, False])
 def test_a_signal_stops_the_sweep_in_good_order_and_the_table_is_written(
     tmp_path: Path, as_a_terminal_does: bool

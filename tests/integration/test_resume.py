@@ -97,6 +97,7 @@ def assert_as_undisturbed(run: Path, undisturbed: Path) -> None:
     assert record_of(run)["metrics"] == record_of(reference)["metrics"]
 
 
+@pytest.mark.long
 def test_a_run_killed_again_and_again_ends_as_if_it_had_never_stopped(
     normlab: Command, runs: Runs, tmp_path: Path, undisturbed: Path
 ) -> None:
@@ -111,6 +112,7 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_never_stopped(
     assert_as_undisturbed(runs("demo")[0], undisturbed)
 
 
+@pytest.mark.long
 def test_a_run_with_averaged_weights_that_is_killed_resumes_with_its_averages(
     normlab: Command, runs: Runs, tmp_path: Path, undisturbed: Path
 ) -> None:
@@ -124,6 +126,7 @@ def test_a_run_with_averaged_weights_that_is_killed_resumes_with_its_averages(
     assert_as_undisturbed(runs("demo")[0], undisturbed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_step_writes_a_checkpoint_and_says_so(
     normlab: Command, runs: Runs, tmp_path: Path, undisturbed: Path, number: signal.Signals, status: int
@@ -141,6 +144,7 @@ def test_a_signal_ends_the_step_writes_a_checkpoint_and_says_so(
     assert_as_undisturbed(run, undisturbed)
 
 
+@pytest.mark.long
 def test_of_two_processes_given_one_run_one_trains_and_the_other_leaves(
     normlab: Command, runs: Runs, tmp_path: Path
 ) -> None:

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from .conftest import Command, record_of
 
 
+@pytest.mark.long
 def test_a_search_goes_on_where_it_was_and_names_the_best_trial(
     normlab: Command, runs: Callable[[str], list[Path]]
 ) -> None:

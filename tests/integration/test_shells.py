@@ -25,13 +25,16 @@ def shell(script: str, place: Path, **environment: str) -> "subprocess.Completed
     )
 
 
-@pytest.mark.parametrize("redirection", ["2>&-", ">&-", "2>&- >&-"])
+@pytest.mark.parametrize(
+    "redirection", ["2>&- >&-", *(pytest.param(one, marks=pytest.mark.long) for one in ("2>&-", ">&-"))]
+)
 def test_closed_streams_end_no_command(tmp_path: Path, redirection: str) -> None:
     ended = shell(f"$NORMLAB -m {QUICK} seed=0,1 {redirection}", tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "outputs/single/report/index.html").is_file()
 
 
+@pytest.mark.long
 def test_a_pipe_that_nobody_reads_any_more_ends_no_command(tmp_path: Path) -> None:
     ended = shell(f"set -o pipefail; $NORMLAB -m {QUICK} seed=0,1 | head -1", tmp_path)
     assert (ended.returncode, ended.stdout.count("\n")) == (0, 1), ended.stderr
@@ -53,6 +56,7 @@ def test_variables_that_a_shell_has_left_from_torchrun_say_nothing(tmp_path: Pat
     assert len([*tmp_path.glob("outputs/single/runs/*/run.json")]) == 2
 
 
+@pytest.mark.long
 def test_a_directory_for_temporary_files_with_a_long_name_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / ("x" * 90)).mkdir()
     ended = shell(
@@ -110,6 +114,7 @@ def test_a_published_figure_that_is_no_number_leaves_valid_json(normlab: Command
     assert record_of(run)["published"] == {"none": {"val/accuracy": None}}
 
 
+@pytest.mark.long
 def test_printed_commands_can_be_pasted_whatever_the_folder_is_called(normlab: Command, tmp_path: Path) -> None:
     ended = normlab("-m", *QUICK.split(), "seed=0", 'output_root="o_c, (1) #x"', report=True)
     assert ended.returncode == 0, ended.stderr

@@ -6,6 +6,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import pytest
+
 from normlab.config.compose import compose
 from normlab.runs.steps import FILE, Steps
 
@@ -19,6 +21,7 @@ def status(place: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.long
 def test_it_counts_runs_by_status_and_names_those_that_are_not_finished(normlab: Command, tmp_path: Path) -> None:
     normlab("experiment=demo", "normalizer=none", "seed=0,1,2", "steps=4")
     first, second, _ = sorted(tmp_path.glob("outputs/demo/runs/*"))

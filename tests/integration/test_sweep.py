@@ -113,6 +113,7 @@ def test_a_normalizer_that_keeps_no_contract_is_named_before_any_run_is_written(
     assert runs("demo") == []
 
 
+@pytest.mark.long
 def test_a_run_of_other_code_stops_the_command_unless_it_is_forced_or_reused(
     normlab: Command, users_project: Path, runs: Callable[[str], list[Path]]
 ) -> None:
@@ -156,6 +157,7 @@ def test_a_run_that_raises_is_recorded_and_the_others_go_on(sweep: Sweep, runs: 
     assert "Traceback" not in finished.stderr
 
 
+@pytest.mark.long
 def test_sweep_parameters_on_the_command_line_replace_those_of_the_experiment(
     normlab: Command, runs: Callable[[str], list[Path]]
 ) -> None:
@@ -166,6 +168,7 @@ def test_sweep_parameters_on_the_command_line_replace_those_of_the_experiment(
     assert len(runs("demo")) == 4
 
 
+@pytest.mark.long
 def test_a_terminal_that_knows_ascii_alone_gets_replacements(normlab: Command, tmp_path: Path) -> None:
     finished = normlab("-m", "data=digits", "steps=2", "normalizer=none,batch", report=True, PYTHONIOENCODING="ascii")
     assert finished.returncode == 0, finished.stderr
@@ -212,6 +215,7 @@ claims:
 """
 
 
+@pytest.mark.long
 def test_an_experiment_with_claims_may_sweep_over_the_choices_that_match_a_pattern(
     normlab: Command, tmp_path: Path, runs: Callable[[str], list[Path]]
 ) -> None:

@@ -60,6 +60,7 @@ def session_request() -> dict[str, Any]:
     return {"experimentName": "", "allowedStatuses": statuses, "colParams": [], "startIndex": 0, "sliceSize": 100}
 
 
+@pytest.mark.long
 def test_tensorboard_shows_every_hyperparameter_and_final_metric_of_all_runs(tensorboard: int) -> None:
     experiment = ask(tensorboard, "plugin/hparams/experiment", {"experimentName": ""})
     hyperparameters = {item["name"] for item in experiment["hparamInfos"]}
@@ -75,6 +76,7 @@ def test_tensorboard_shows_every_hyperparameter_and_final_metric_of_all_runs(ten
         assert {value["name"]["tag"] for value in group["metricValues"]} >= {"val/accuracy", "test/accuracy"}
 
 
+@pytest.mark.long
 def test_tensorboard_has_the_same_curves_for_all_runs_and_histograms_of_every_normalizer(tensorboard: int) -> None:
     tags = ask(tensorboard, "plugin/scalars/tags")
     assert len({tuple(sorted(run)) for run in tags.values()}) == 1

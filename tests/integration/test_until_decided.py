@@ -6,6 +6,8 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from .conftest import record_of, run_command
 
 # Kills its process once, when so many runs have finished.
@@ -54,6 +56,7 @@ def count_seeds(place: Path) -> Counter[str]:
     return Counter((run / "config.yaml").read_text().split("shift: ")[1].split()[0] for run in finished)
 
 
+@pytest.mark.long
 def test_seeds_are_added_to_the_variants_of_undecided_claims_and_a_killed_sweep_ends_the_same(tmp_path: Path) -> None:
     def sweep(place: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         (place / "effect.py").write_text(EFFECT)
