@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from threading import RLock
 
 import numpy as np
 import torch
@@ -156,6 +157,7 @@ def _fill(directory: Path, decoder: Decoder, examples: Mapping[str, Sequence[Exa
     part.mkdir()
     try:
         # Pillow decodes and resizes without Python's lock, so threads suffice and share the memory.
+        tqdm.set_lock(RLock())  # its own is a semaphore between processes, which a child process would leave behind
         with ThreadPool(cores) as pool, tqdm(total=count, unit=" images", dynamic_ncols=True, disable=None) as bar:
             for split, them in examples.items():
                 np.save(part / f"{split}_labels.npy", np.array([example.label for example in them], np.int64))
