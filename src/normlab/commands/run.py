@@ -45,8 +45,8 @@ def main() -> None:
 
 
 def _require_visible(directory: Path) -> None:
-    """Exit with a message if a config of a user's own has the name of a shipped one, which Hydra would take instead."""
-    for file in sorted(directory.rglob("*.yaml")):
+    """Exit with a message if a choice of a user's own has the name of a shipped one, which Hydra would take instead."""
+    for file in sorted(directory.glob("*/**/*.yaml")):
         shipped = config_directory() / file.relative_to(directory)
         if shipped.is_file() and shipped.read_bytes() != file.read_bytes():
             sys.exit(f"{file} is hidden by the config of that name that ships with normlab: choose another name")
