@@ -52,7 +52,7 @@ def report_sweep() -> None:
 
 
 def _match(conditions: Sequence[str]) -> Callable[[Run], bool]:
-    """Return a function that tells whether a run has all of some values. Raises ValueError."""
+    """Return whether a run has all of some values, as a function. Raises ValueError."""
     wanted: dict[str, str] = {}
     for condition in conditions:
         wanted |= parse_selector("--where", condition)

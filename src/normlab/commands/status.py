@@ -44,6 +44,6 @@ def main() -> None:
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)
     if table.row_count:
         console.print(table)
-    told = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
-    console.print(f"{told}; {describe_steps(made, planned, max(seconds_left, default=None))}")
+    summary = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
+    console.print(f"{summary}; {describe_steps(made, planned, max(seconds_left, default=None))}")
     sys.exit(1 if any(counts[status] for status in FAILURES) else 0)

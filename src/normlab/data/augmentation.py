@@ -1,4 +1,4 @@
-"""Augmentation: random changes of the training images, drawn anew for each batch."""
+"""Augmentation: random changes of the training images, drawn for each batch."""
 
 from typing import Protocol
 

@@ -53,7 +53,7 @@ def by_class(targets: Tensor, batch_size: int, seed: int, name: str, classes: in
         batch_size: B, a multiple of `classes`.
         seed: of the run.
         name: of the random streams.
-        classes: number of classes in a batch, drawn anew in each step.
+        classes: number of classes in a batch, drawn in each step.
 
     Raises:
         ValueError: the targets are no classes of whole examples, `classes` does not divide `batch_size`, or there are

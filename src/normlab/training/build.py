@@ -162,7 +162,7 @@ def build_network(settings: Mapping[str, Any], splits: Splits) -> nn.Module:
 
 
 def _check_kind(settings: Mapping[str, Any], task: Task, described: Mapping[str, Any]) -> None:
-    """Raise ConfigurationError if the model is not built from what the task tells it, but for data of another kind."""
+    """Raise ConfigurationError if the model takes data of another kind than those of the task."""
     parameters = find_parameters(settings, "model")
     if parameters is None or any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
         return
