@@ -37,6 +37,7 @@ NOT_RUN = {
     r"git clone ": "needs the repository's address",
     r"apt install ": "needs root",
     r"source \.venv/bin/activate$": "chooses the environment that runs this test",
+    r"pip install \.$": "`make test` does, with all extras",
     r"pip install \./docs/extending$": "test_extending.py does; here the page's own files are in the working directory",
     r"normlab .*WandbLogger": "needs Weights & Biases",
     r"normlab-reproduce$": "test_reproduce.py does, for all experiments",
@@ -188,8 +189,8 @@ def fill(place: Path, text: str) -> None:
     shutil.make_archive(str(place / "photos"), "zip", place / "photos")
 
 
-LONG = ("docs/experiments.md", "docs/report.md", "docs/sweeps.md")
-"""Pages whose commands take a minute."""
+LONG = ("README.md", "docs/experiments.md", "docs/extending.md", "docs/report.md", "docs/sweeps.md")
+"""Pages whose commands take more than ten seconds."""
 
 
 @pytest.mark.parametrize(

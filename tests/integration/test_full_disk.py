@@ -83,6 +83,7 @@ def test_a_disk_that_is_full_at_the_record_is_told_and_the_run_is_made_up_for_wh
     assert "Traceback" not in told
 
 
+@pytest.mark.long
 def test_a_disk_that_is_read_only_is_told(on_a_disk_of_its_own: Callable[[str, str], str]) -> None:
     told = on_a_disk_of_its_own("ro", f"$NORMLAB {' '.join(RUN)}; echo status $?")
     assert "cannot write to outputs/single/runs/" in told

@@ -11,8 +11,6 @@ import pytest
 
 from .conftest import WITHOUT_REPORT, Command, processes_in, record_of, run_command, wait_for
 
-OTHERS = [pytest.param(name, marks=pytest.mark.long) for name in ("joblib",)]
-"""Than the default."""
 SWEEP = ("experiment=demo", "normalizer=none,tf_layers", "seed=0", "observe.train_batch.every=5")
 
 
@@ -27,7 +25,8 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return bytes_of(place)
 
 
-@pytest.mark.parametrize("launcher", ["processes", *OTHERS])
+@pytest.mark.long
+@pytest.mark.parametrize("launcher", ["processes", "joblib"])
 def test_a_sweep_gives_the_bytes_that_the_basic_launcher_gives(
     normlab: Command, tmp_path: Path, reference: dict[str, bytes], launcher: str
 ) -> None:
@@ -38,15 +37,15 @@ def test_a_sweep_gives_the_bytes_that_the_basic_launcher_gives(
     assert "2 done, 0 running, 0 failed, 0 skipped of 2 runs; 40 of 40 steps" in finished.stdout
 
 
-@pytest.mark.parametrize("launcher", OTHERS)
+@pytest.mark.long
 def test_a_run_that_dies_is_told_and_the_same_command_makes_up_for_it(
-    normlab: Command, deadly_sweep: tuple[str, ...], runs: Callable[[str], list[Path]], launcher: str
+    normlab: Command, deadly_sweep: tuple[str, ...], runs: Callable[[str], list[Path]]
 ) -> None:
-    first = normlab(*deadly_sweep, f"hydra/launcher={launcher}")
+    first = normlab(*deadly_sweep, "hydra/launcher=joblib")
     assert first.returncode == 1
     assert "its process died" in first.stderr
     assert "Traceback" not in first.stderr
-    second = normlab(*deadly_sweep, f"hydra/launcher={launcher}")
+    second = normlab(*deadly_sweep, "hydra/launcher=joblib")
     assert second.returncode == 0, second.stderr
     assert {record_of(run)["status"] for run in runs("demo")} == {"finished"}
 

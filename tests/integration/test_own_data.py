@@ -39,6 +39,7 @@ def test_a_folder_of_photographs_trains_a_network_and_is_told_apart_from_others(
         assert len(runs("single")) == expected
 
 
+@pytest.mark.long
 def test_seeds_of_a_model_of_text_train_together_and_are_scored_in_bits(
     normlab: Command, tmp_path: Path, runs: Callable[[str], list[Path]]
 ) -> None:

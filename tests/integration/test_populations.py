@@ -22,6 +22,7 @@ class Noisy(nn.Dropout):
 """
 
 
+@pytest.mark.long
 def test_seeds_train_together_and_a_normalizer_that_draws_is_named_and_trained_alone(
     tmp_path: Path, normlab: Command, runs: Callable[[str], list[Path]]
 ) -> None:

@@ -4,6 +4,8 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import normlab as api
 
 from .conftest import Command
@@ -31,6 +33,7 @@ class Raises(nn.Identity):
 """
 
 
+@pytest.mark.long
 def test_a_sweep_leaves_a_report_of_all_seeds_of_its_variants_and_a_notebook_gets_them_as_frames(
     normlab: Command, tmp_path: Path, runs: Callable[[str], list[Path]]
 ) -> None:

@@ -123,6 +123,7 @@ def test_hparams_list_the_training_runs_alone(tensorboard: Server) -> None:
     assert not [metric["name"] for metric in metrics if metric["name"]["tag"].startswith("variants/")]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 def test_the_custom_scalars_page_draws_all_charts_and_warns_of_nothing(tensorboard: Server) -> None:
     playwright = pytest.importorskip("playwright.sync_api")

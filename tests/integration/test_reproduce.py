@@ -39,6 +39,7 @@ def test_what_is_no_experiment_and_a_wrong_override_end_in_one_message(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.skipif(torch.cuda.is_available(), reason="what is asked for is there")
 def test_a_mistake_that_all_experiments_would_repeat_is_told_once(tmp_path: Path) -> None:
     done = reproduce(tmp_path, "demo", "mlp", "data=digits", "accelerator=gpu")

@@ -70,6 +70,7 @@ def test_changed_curves_are_named_by_their_line_and_both_runs_are_kept(tmp_path:
     assert (kept / "metrics.csv").is_file()
 
 
+@pytest.mark.long
 def test_a_users_own_code_that_changed_shows_in_the_verdict(
     tmp_path: Path, normlab: Command, runs: Callable[[str], list[Path]]
 ) -> None:

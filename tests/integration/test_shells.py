@@ -42,6 +42,7 @@ def test_a_pipe_that_nobody_reads_any_more_ends_no_command(tmp_path: Path) -> No
     assert (tmp_path / "outputs/single/report/index.html").is_file()
 
 
+@pytest.mark.long
 def test_a_report_that_was_not_built_shows_in_the_exit_status(tmp_path: Path) -> None:
     (tmp_path / "pandas.py").write_text("raise ImportError('broken')")  # which the report alone imports
     ended = shell(f"$NORMLAB -m {QUICK} seed=0", tmp_path, PYTHONPATH=str(tmp_path))
@@ -49,6 +50,7 @@ def test_a_report_that_was_not_built_shows_in_the_exit_status(tmp_path: Path) ->
     assert "The report was not built; normlab-report outputs/single tries again." in ended.stdout
 
 
+@pytest.mark.long
 def test_variables_that_a_shell_has_left_from_torchrun_say_nothing(tmp_path: Path) -> None:
     left = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29511"}
     ended = shell(f"$NORMLAB -m {QUICK} seed=0,1 hydra.sweeper.report=false", tmp_path, **left)
@@ -67,6 +69,7 @@ def test_a_directory_for_temporary_files_with_a_long_name_changes_nothing(tmp_pa
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.long
 def test_the_environment_of_jobs_is_there_when_a_sweep_is_planned_and_checked(normlab: Command, tmp_path: Path) -> None:
     ended = normlab("-m", *QUICK.split(), "seed=0,1", "+hydra.job.env_set.PLACE=mine", "output_root=${oc.env:PLACE}")
     assert ended.returncode == 0, ended.stderr
