@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
+from torch import Tensor, nn
 
 FOLDER = Path(sys.prefix) / "networks"
 """Apart from the environment, where Lightning would import a torchvision that does not fit this build of torch."""
@@ -41,3 +42,15 @@ def _declare_operators() -> torch.library.Library:
     for operator in OPERATORS:
         library.define(f"{operator}(Tensor a) -> Tensor")  # type: ignore[no-untyped-call]
     return library
+
+
+class OverLastAxis(nn.Module):
+    """A layer of the last axis, applied to axis 1."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.layer(inputs.movedim(1, -1))
+        return outputs.movedim(-1, 1)

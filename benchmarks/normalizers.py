@@ -14,7 +14,7 @@ from functools import partial
 from types import ModuleType
 
 import torch
-from network_libraries import import_network_library
+from network_libraries import OverLastAxis, import_network_library
 from paired import in_turn, print_machine, ratio, read_cases_and_rounds
 from torch import Tensor, nn
 
@@ -39,18 +39,6 @@ SHAPES: dict[tuple[int, ...], str] = {
 MakeLayer = Callable[[int], nn.Module]
 SECONDS = 0.03
 """Of one timing."""
-
-
-class OverLastAxis(nn.Module):
-    """A layer of the last axis, applied to the channels of feature maps."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        outputs: Tensor = self.layer(inputs.movedim(1, -1))
-        return outputs.movedim(-1, 1)
 
 
 def list_public_layers(timm: ModuleType | None) -> dict[str, dict[int, dict[str, MakeLayer]]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from network_libraries import import_network_library
+from network_libraries import OverLastAxis, import_network_library
 from torch import Tensor, nn
 
 from .per_example_cases import CASES, FEATURES, SHAPES, Case, draw, draw_parameters, formula, list_shapes
@@ -16,18 +16,6 @@ every_input = pytest.mark.parametrize(
     [pytest.param(case, shape, id=f"{name}-{shape}") for name, case in CASES.items() for shape in list_shapes(case)],
 )
 half_types = pytest.mark.parametrize("half", [torch.bfloat16, torch.float16], ids=str)
-
-
-class OverLastAxis(nn.Module):
-    """A layer of the last axis, applied to axis 1."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        outputs: Tensor = self.layer(inputs.movedim(1, -1))
-        return outputs.movedim(-1, 1)
 
 
 def timm(name: str, **settings: Any) -> nn.Module:

@@ -59,14 +59,12 @@ class Decoder:
                 if image.mode[0] in "IF":  # Pillow would cut off what is brighter than 255
                     raise ValueError(f"its pixels, of mode {image.mode}, have more than 8 bits")
                 pixels = np.asarray(_resize(image.convert(COLOURS[self.colour][0]), self.size))
-        except UnidentifiedImageError as error:
-            raise DataError(
-                f"data.root={self.root}: {name} cannot be decoded: replace or remove it (Pillow knows no such format)"
-            ) from error
         except Exception as error:  # what Pillow raises depends on the format
+            reason = f"{type(error).__name__}: {error}"
+            if isinstance(error, UnidentifiedImageError):  # whose message is the address of an object
+                reason = "Pillow knows no such format"
             raise DataError(
-                f"data.root={self.root}: {name} cannot be decoded: replace or remove it"
-                f" ({type(error).__name__}: {error})"
+                f"data.root={self.root}: {name} cannot be decoded: replace or remove it ({reason})"
             ) from error
         return np.moveaxis(np.atleast_3d(pixels), -1, 0)
 

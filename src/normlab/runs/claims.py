@@ -36,6 +36,7 @@ def note_claims(directory: Path, claims: Mapping[str, Any]) -> None:
     """
     before = read_claims(directory)
     noted: dict[str, NotedClaim] = {}
+    ended: int | None = None
     for name, claim in claims.items():
         if claim is None:  # left out on the command line
             continue
@@ -43,7 +44,8 @@ def note_claims(directory: Path, claims: Mapping[str, Any]) -> None:
         if name in before and before[name].hash == digest:
             noted[name] = before[name]
             continue
-        ended = sum(run.state().is_result for run in find_runs(directory))
+        if ended is None:  # looks into every run, so only if a claim is new, and once
+            ended = sum(run.state().is_result for run in find_runs(directory))
         noted[name] = NotedClaim(claim, digest, date.today().isoformat(), ended)
     if noted != before:
         directory.mkdir(parents=True, exist_ok=True)
