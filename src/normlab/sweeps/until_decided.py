@@ -30,7 +30,7 @@ class Undecided:
 class UntilDecided:
     """The runs of a sweep at its present look, which depend on the results of earlier looks alone.
 
-    A sweep that was killed so repeats the same looks, and finds their runs finished.
+    So a sweep that was killed repeats the same looks, and finds their runs finished.
 
     Args:
         budget: for each variant its runs, in the order of seeds.
