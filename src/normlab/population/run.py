@@ -12,7 +12,6 @@ from pytorch_lightning.utilities import rank_zero_only
 from normlab.errors import ConfigurationError
 from normlab.population.check import reason_not_vectorizable, summarize_error
 from normlab.population.stack import Stack
-from normlab.processes.stopping import StopRequest
 from normlab.runs.ownership import OwnedElsewhereError
 from normlab.runs.run import Run
 from normlab.runs.steps import StepCounter
@@ -57,7 +56,7 @@ def train_together(runs: Sequence[Run]) -> None:
         )
     rank_zero_only.rank = 0  # type: ignore[attr-defined]  # Lightning takes it from Slurm's variables, among others
     shared = build(first, trial=False)
-    with ExitStack() as owned, StopRequest().listen() as stop:
+    with ExitStack() as owned, shared.module.stop_request.listen() as stop:
         missing = []
         for run in runs:
             try:
@@ -66,14 +65,16 @@ def train_together(runs: Sequence[Run]) -> None:
                 log.info("%s %s", run.id, elsewhere)
                 continue
             if run.result() is None:
-                missing.append((run, build(run.settings, load=lambda *_: shared.data, trial=False), counter))
+                parts = build(run.settings, load=lambda *_: shared.data, trial=False)
+                parts.module.stop_request = stop
+                missing.append((run, parts, counter))
         if missing:
-            _train(missing, stop)
+            _train(missing)
     if stop.signal is not None:
         raise SystemExit(stop.exit_status)
 
 
-def _train(runs: Sequence[tuple[Run, Parts, StepCounter]], stop: StopRequest) -> None:
+def _train(runs: Sequence[tuple[Run, Parts, StepCounter]]) -> None:
     """Train runs whose directories this process owns."""
     records = [prepare(run, parts, networks=len(runs)) for run, parts, _ in runs]
     log.info("%d runs of %d steps together on %s", len(runs), records[0].steps, runs[0][1].device)
@@ -85,7 +86,7 @@ def _train(runs: Sequence[tuple[Run, Parts, StepCounter]], stop: StopRequest) ->
         reason = reason_not_vectorizable([session.module.train() for session in sessions])
         if reason is not None:
             raise NotVectorizableError(reason)
-        fit_together(sessions, stop)
+        fit_together(sessions)
     except BaseException as error:
         for session in sessions:
             session.close()
@@ -94,30 +95,27 @@ def _train(runs: Sequence[tuple[Run, Parts, StepCounter]], stop: StopRequest) ->
         raise _classify(error) from error
     for session in sessions:
         try:
-            session.finish(interrupted=stop.signal is not None)
+            session.finish()
         except Exception as error:  # ends this run alone
             session.close()
             note_error(session.run, session.record, error)
             log.error("%s failed: %s: %s", session.run.id, type(error).__name__, error)
 
 
-def fit_together(sessions: Sequence[Session], stop: StopRequest) -> None:
+def fit_together(sessions: Sequence[Session]) -> None:
     """Train runs for which `reason_not_vectorizable` is None to their last step, a stop, or until all have diverged."""
     modules = [session.module for session in sessions]
     stack = Stack(modules)
-    stop.on_request = stack.stop
-    if stop.signal is not None:  # requested before training began
-        return
     cadence = Cadence()
     first = sessions[0]
     for steps in chunks(first.module.steps_done, first.run.settings["steps"], first.parts.is_due):
+        if stack.should_stop:
+            break
         stack.train(steps)
         for session in sessions:
             # One that diverged earlier has ended; one that just did is observed like the others.
             if session.module.steps_done == steps.stop:
                 session.observer.observe(session.module, session.loggers)
-        if stack.stop_requested or all(module.diverged_at is not None for module in modules):
-            break
         if cadence.is_due:
             with cadence.time_writing():
                 stack.distribute_optimizer_state()

@@ -37,8 +37,6 @@ class Stack:
 
     def __init__(self, members: Sequence[TrainingModule]) -> None:
         self.members = members
-        self.stop_requested = False
-        """Whether training ends after the step in progress."""
         first = members[0]
         if len({member.steps_done for member in members}) > 1:
             raise ValueError("the members have not done the same number of steps")
@@ -63,8 +61,13 @@ class Stack:
             self._step = GraphedStep(self.step, self.optimizer)
         self._stack_optimizer_states()
 
+    @property
+    def should_stop(self) -> bool:
+        """Whether training ends after the latest step: all members diverged, or a stop was requested."""
+        return all(member.should_stop for member in self.members)
+
     def train(self, steps: range) -> Tensor:
-        """Make some steps of every member, until `stop_requested`; then note which members diverged.
+        """Make some steps of every member, until training should stop; then note which members diverged.
 
         Returns the losses (members, steps), each before its update. A member that diverged stays in the stack, where
         it affects no other; its count of steps stays at the one whose loss was not finite.
@@ -73,7 +76,7 @@ class Stack:
         for step in steps:
             self.rates.set(step)
             losses.append(self._step(torch.stack([member.batches.indices(step) for member in self.members])))
-            if self.stop_requested:
+            if self.should_stop:
                 break
         by_member = torch.stack(losses, dim=1)
         for member, member_losses in zip(self.members, by_member.cpu(), strict=True):
@@ -101,10 +104,6 @@ class Stack:
         self.optimizer.step()
         detached: Tensor = losses.detach()
         return detached
-
-    def stop(self) -> None:
-        """End training after the step in progress."""
-        self.stop_requested = True
 
     def distribute_optimizer_state(self) -> None:
         """Give each member's own optimizer its part of the state, for a checkpoint."""

@@ -124,7 +124,11 @@ class AutomaticModule(TrainingModule):
         if self.steps_done < self.batches.steps:
             self.rates.set(self.steps_done)
 
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Go on: a stop that is requested waits for the checkpoint after this batch."""
+
     def on_train_start(self) -> None:
+        super().on_train_start()
         # Not in `optimizer_step`: callbacks see the rates of a step from the start of its batch.
         self.rates.set(self.steps_done)
 

@@ -62,7 +62,7 @@ class TrainingModule(pl.LightningModule):
         self.parallel: DataParallel | None = None
         """Set if this process is one of several; it then computes a shard of each batch."""
         self.stop_request = StopRequest()
-        """Ends training after the step in progress; of several processes, all end it after the same step."""
+        """Ends training after the step in progress; see `should_stop`."""
         self.steps_done = 0
         self.diverged_at: int | None = None
         """The step, counted from 1, whose loss was not finite; training then ends."""
@@ -75,16 +75,29 @@ class TrainingModule(pl.LightningModule):
         losses = []
         for step in steps:
             losses.append(self.step(step))
-            stops = self.parallel.stop_agreed if self.parallel else self.stop_request.signal is not None
-            if stops:
-                self.trainer.should_stop = True
+            if self.should_stop:
                 break
         chunk_losses = torch.stack(losses)
-        if self.note_divergence(chunk_losses):
-            self.trainer.should_stop = True
+        self.note_divergence(chunk_losses)
         # Lightning's `global_step` counts the steps of its own wrapper of the optimizer, which is bypassed here.
         self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total.completed = self.steps_done
         return chunk_losses
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether training ends after the latest step: it diverged, or a stop was requested.
+
+        Of several processes, all end after the same step, which they have agreed on.
+        """
+        is_requested = self.parallel.stop_agreed if self.parallel else self.stop_request.signal is not None
+        return is_requested or self.diverged_at is not None
+
+    def on_train_start(self) -> None:
+        self.stop_request.install()  # Lightning has just taken SIGTERM, on which it would exit with status 0
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
+        """Return -1, on which Lightning ends training, if it should stop before this chunk."""
+        return -1 if self.should_stop else None
 
     def step(self, step: int) -> Tensor:
         """Make a step, counted from 0; return its loss before the update."""
@@ -110,17 +123,15 @@ class TrainingModule(pl.LightningModule):
         self.scaler.update()
         return loss.detach()
 
-    def note_divergence(self, losses: Tensor) -> bool:
-        """Note which of the latest steps diverged, if the loss of one is not finite; return whether one did.
+    def note_divergence(self, losses: Tensor) -> None:
+        """Note which of the latest steps diverged, if the loss of one is not finite.
 
         Called once for many steps: on a GPU each look at a loss would wait for it.
         """
         finite = losses.isfinite().tolist()
-        if all(finite):
-            return False
-        self.steps_done += finite.index(False) + 1 - len(finite)
-        self.diverged_at = self.steps_done
-        return True
+        if not all(finite):
+            self.steps_done += finite.index(False) + 1 - len(finite)
+            self.diverged_at = self.steps_done
 
     @property
     def batches_done(self) -> int:

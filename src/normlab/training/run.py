@@ -12,7 +12,6 @@ from normlab.config.compose import reload
 from normlab.config.targets import call
 from normlab.data import Splits
 from normlab.errors import ConfigurationError
-from normlab.processes.stopping import StopRequest
 from normlab.runs.directory import RunDirectory
 from normlab.runs.ownership import OwnedElsewhereError
 from normlab.runs.record import Record
@@ -22,7 +21,7 @@ from normlab.training.checkpoints import capture_state, latest, restore
 from normlab.training.data_parallel.gradients import DataParallel
 from normlab.training.data_parallel.group import Group, join_group, start_followers
 from normlab.training.session import Session, note_error, prepare
-from normlab.training.trainer import Stopping, fit
+from normlab.training.trainer import fit
 
 log = logging.getLogger(__name__)
 
@@ -55,20 +54,19 @@ def train(run: Run, progress: bool = False, trial: bool = True) -> Record:
         RunFailedError: the run raised; its record says `failed` and holds the traceback.
         RunInterrupted: after Ctrl-C or SIGTERM, once a checkpoint is written.
     """
-    stop = StopRequest()
     with join_group(run) as group:
         leads = group is None or group.rank == 0
         if leads and (result := run.result()) is not None:
             return result
         parts = build(run.settings, group.local_rank if group else 0, trial=trial)
-        with stop.listen():
-            record = _lead(run, parts, group, stop, progress) if leads else _follow(run, parts, group, stop)
+        with parts.module.stop_request.listen() as stop:
+            record = _lead(run, parts, group, progress) if leads else _follow(run, parts, group)
     if stop.signal is not None:
         raise RunInterrupted(stop.exit_status)
     return record or run.directory.read() or run.new_record()
 
 
-def _lead(run: Run, parts: Parts, group: Group | None, stop: StopRequest, progress: bool) -> Record | None:
+def _lead(run: Run, parts: Parts, group: Group | None, progress: bool) -> Record | None:
     """Train in the process that owns the directory and writes; return None if another process owns it."""
     rank_zero_only.rank = 0  # type: ignore[attr-defined]  # Lightning takes it from Slurm's variables, among others
     try:
@@ -80,12 +78,12 @@ def _lead(run: Run, parts: Parts, group: Group | None, stop: StopRequest, progre
             try:
                 session = Session(run, parts, record)
                 steps.start(lambda: session.module.steps_done)
-                callbacks = [session.observer, *parts.callbacks, Stopping(stop), session.checkpoints]
+                callbacks = [session.observer, *parts.callbacks, session.checkpoints]
                 with _share(run, parts, group):
                     if not session.is_trained:
                         place = run.directory.path
                         fit(parts, run.settings, callbacks, session.loggers, place, progress, session.resumes_from)
-                return session.finish(interrupted=stop.signal is not None)
+                return session.finish()
             except BaseException as error:
                 note_error(run, record, error)
                 if isinstance(error, Exception):
@@ -96,7 +94,7 @@ def _lead(run: Run, parts: Parts, group: Group | None, stop: StopRequest, progre
         return None
 
 
-def _follow(run: Run, parts: Parts, group: Group | None, stop: StopRequest) -> Record | None:
+def _follow(run: Run, parts: Parts, group: Group | None) -> Record | None:
     """Train along in another process of the run, to the end that all agree on; write nothing and return None."""
     assert group is not None
     rank_zero_only.rank = group.rank  # type: ignore[attr-defined]
@@ -104,7 +102,7 @@ def _follow(run: Run, parts: Parts, group: Group | None, stop: StopRequest) -> R
         with _share(run, parts, group) as is_shared:
             if is_shared:
                 log.info("%s: process %d of %d", run.id, group.rank, group.size)
-                fit(parts, run.settings, [Stopping(stop)])
+                fit(parts, run.settings)
     except Exception as error:
         raise RunFailedError(run.id, error) from error
     return None

@@ -86,14 +86,15 @@ class Session:
         self.is_trained = is_automatic and bool(checkpoint) and self.resumes_from is None
         """Whether the checkpoint was written after the last step of Lightning's Trainer, whose callbacks are done."""
 
-    def finish(self, interrupted: bool = False) -> Record:
+    def finish(self) -> Record:
         """Keep the last checkpoint, evaluate if the run has ended, and write and return the record.
 
-        `interrupted` if a signal stopped training. Without one a run that stopped before its last step has ended, by a
-        callback or an argument of the Trainer; of several processes only one may know of the signal.
+        A run that stopped before its last step without a signal has ended, by a callback or an argument of the Trainer;
+        of several processes only one may know of the signal.
         """
         module, record = self.module, self.record
-        is_cut_short = module.steps_done < record.steps and (interrupted or module.parallel is not None)
+        may_have_signal = module.stop_request.signal is not None or module.parallel is not None
+        is_cut_short = module.steps_done < record.steps and may_have_signal
         if not (is_cut_short and isinstance(module, AutomaticModule)):  # whose callbacks have ended its training
             self.checkpoints.save(module)
         record.seconds = self.checkpoints.seconds

@@ -11,7 +11,6 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins import MixedPrecision
 from tqdm import tqdm
 
-from normlab.processes.stopping import StopRequest
 from normlab.training.automatic import AutomaticModule
 from normlab.training.build import Parts
 from normlab.training.callbacks import quieten_lightning
@@ -21,7 +20,7 @@ from normlab.training.module import TrainingModule, chunks
 def fit(
     parts: Parts,
     settings: Mapping[str, Any],
-    callbacks: list[pl.Callback],
+    callbacks: Sequence[pl.Callback] = (),
     loggers: Sequence[Logger] = (),
     directory: Path | None = None,
     progress: bool = False,
@@ -98,25 +97,3 @@ class ProgressBar(pl.Callback):
 
     def teardown(self, *args: Any, **kwargs: Any) -> None:
         self.bar.close()
-
-
-class Stopping(pl.Callback):
-    """Ends training after the step in progress, on request."""
-
-    def __init__(self, request: StopRequest) -> None:
-        self.request = request
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, TrainingModule)
-        self.request.install()  # Lightning has just taken SIGTERM, on which it would exit with status 0
-        pl_module.stop_request = self.request
-        self._stop(trainer, pl_module)
-
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
-        self._stop(trainer, pl_module)  # requested while something was observed
-
-    def _stop(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Stop between chunks; an AutomaticModule stops with its checkpoint, and several processes after one step."""
-        assert isinstance(module, TrainingModule)
-        if self.request.signal is not None and module.parallel is None and not isinstance(module, AutomaticModule):
-            trainer.should_stop = True
