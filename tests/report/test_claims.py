@@ -208,6 +208,19 @@ def test_a_claim_whose_runs_all_failed_or_whose_metric_is_absent_is_not_run(tmp_
     assert judge(tmp_path / "e", of="batch", metric="test/f1", above=0.5).outcome == "not run"
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [math.inf, -math.inf, 1e200, math.nan])
+@pytest.mark.parametrize("claim", [{"below": 1.0}, {"at": 50, "below": 1.0}, {"over": "none"}], ids=str)
+def test_a_run_whose_value_is_not_finite_counts_as_missing(tmp_path: Path, claim: dict[str, Any], value: float) -> None:
+    for normalizer, end in (("none", 1.5), ("batch", 0.5)):
+        for seed in range(7):
+            loss = value if seed == 6 else spread(end, seed)
+            curves = {"val/loss": {50: loss, 100: loss}}
+            make_run(tmp_path / "e", normalizer, seed, metrics={"val/loss": loss}, curves=curves, metrics_info=INFO)
+    (verdict,) = judge(tmp_path / "e", of="batch", metric="val/loss", **claim).verdicts
+    assert (verdict.judgement.n, verdict.judgement.outcome) == (6, "supported")
+
+
 def test_one_seed_decides_nothing_and_its_value_is_shown(tmp_path: Path) -> None:
     make_run(tmp_path / "e", "batch", 0, accuracy=0.9, metrics_info=INFO)
     (verdict,) = judge(tmp_path / "e", of="batch", above=0.5).verdicts

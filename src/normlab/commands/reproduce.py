@@ -95,17 +95,9 @@ def choose_launcher(experiment: str, overrides: Sequence[str]) -> str:
 
 
 def _summarize(experiments: Sequence[Experiment]) -> None:
-    from normlab.report.reproduction import (
-        JudgedExperiment,
-        write_reproduction,
-    )  # pandas, which the runs need not wait for
+    from normlab.report.reproduction import write_reproduction  # pandas, which the runs need not wait for
 
-    places = [experiment.runs[0].experiment_directory for experiment in experiments]
-    found = [
-        JudgedExperiment(experiment.name, place, {run.id for run in experiment.runs})
-        for experiment, place in zip(experiments, places, strict=True)
-    ]
-    write_reproduction(found, places[0].parent, sys.stdout)
+    write_reproduction({experiment.name: experiment.runs for experiment in experiments}, sys.stdout)
 
 
 def _run(*arguments: str) -> int:

@@ -176,9 +176,8 @@ def _compare_with_published(variant: Variant, metric: str, values: list[float]) 
     published = variant.reference_figures.get(metric)
     if not isinstance(published, int | float):
         return None
-    if variant.label.keys() - {"normalizer"}:  # published for the settings of the experiment
-        return Reproduction(float(published), math.nan, math.nan, "not comparable")
-    return judge_reproduction(values, float(published))
+    is_comparable = variant.label.keys() <= {"normalizer"}  # published for the settings of the experiment
+    return judge_reproduction(values if is_comparable else [], float(published))
 
 
 def _describe_unfinished(variant: Variant) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from normlab.report.claims import Claim, Selector
-from normlab.report.load import Results, Run
+from normlab.report.load import LARGEST, Results, Run
 from normlab.report.statistics import Bounds
 from normlab.report.variants import Label, describe_run
 
@@ -98,9 +98,9 @@ class Reading(MetricReading):
         return self.read_end(run) if self.claim.rate is None else self.read_success(run, self.claim.rate)
 
     def read_all(self, case: Case) -> Numbers:
-        """Return the values of a variant by seed, in the order of seeds."""
+        """Return the values of a variant in the order of seeds; those that are missing or not finite are left out."""
         values = {seed: self.read(run) for seed, run in sorted(case.runs.items()) if run.record.is_result}
-        return pd.Series(values, dtype="float64").dropna()
+        return pd.Series({seed: value for seed, value in values.items() if abs(value) < LARGEST}, dtype="float64")
 
     @property
     def improvement(self) -> int:

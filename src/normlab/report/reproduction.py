@@ -1,9 +1,7 @@
 """The claims of several experiments in one table: printed, and as Markdown and a page with links to their reports."""
 
 import sys
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from rich.console import Console
@@ -15,22 +13,23 @@ from normlab.report.load import load
 from normlab.report.markdown import escape_markdown
 from normlab.report.page.rendering import LINK, write_html
 from normlab.report.tables import blank_repeats
+from normlab.runs.run import Run
 
 HEADINGS = ("experiment", "source", "claim", "verdict", "interval", "published figures", "runs", "core-minutes")
 
 
-@dataclass(frozen=True)
-class JudgedExperiment:
-    """Runs of an experiment from which its claims are judged."""
+def write_reproduction(experiments: Mapping[str, Sequence[Run]], file: TextIO) -> None:
+    """Print a row per claim, without sources, and write `reproduction.md` and `reproduction.html` beside the runs.
 
-    name: str
-    directory: Path
-    run_ids: Collection[str]
-
-
-def write_reproduction(experiments: Sequence[JudgedExperiment], directory: Path, file: TextIO) -> None:
-    """Print a row per claim, without sources, and write `reproduction.md` and `reproduction.html`. Raises OSError."""
-    rows = [(f"{it.directory.name}/report/index.html", row) for it in experiments for row in tabulate_experiment(it)]
+    Claims of an experiment are judged from its runs alone. Raises OSError.
+    """
+    places = {name: runs[0].experiment_directory for name, runs in experiments.items()}
+    rows = [
+        (f"{places[name].name}/report/index.html", row)
+        for name, runs in experiments.items()
+        for row in _tabulate(name, runs)
+    ]
+    directory = next(iter(places.values())).parent
     printed = [place for place, heading in enumerate(HEADINGS) if heading != "source"]
     table = Table(*(HEADINGS[place] for place in printed), show_lines=True)
     for row in blank_repeats([row for _, row in rows], 1):
@@ -46,12 +45,12 @@ def write_reproduction(experiments: Sequence[JudgedExperiment], directory: Path,
     print(f"Page: {page}", file=file)
 
 
-def tabulate_experiment(experiment: JudgedExperiment) -> list[tuple[str, ...]]:
+def _tabulate(experiment: str, runs: Sequence[Run]) -> list[tuple[str, ...]]:
     """Return a row for each claim of an experiment, as text in the order of `HEADINGS`."""
-    ids = experiment.run_ids
-    if not any((experiment.directory / "runs" / run_id).is_dir() for run_id in ids):  # none has left a trace
+    ids = {run.id for run in runs}
+    if not any(run.directory.path.is_dir() for run in runs):  # none has left a trace
         return []
-    ablation = analyse(load(experiment.directory, keep=lambda run: run.id in ids))
+    ablation = analyse(load(runs[0].experiment_directory, keep=lambda run: run.id in ids))
     cells = [cell for variant in ablation.variants for cell in variant.cells.values()]
     verdicts = [cell.reproduction.verdict for cell in cells if cell.reproduction]
     ended = [run.record for run in ablation.results.details if run.record.is_result]
@@ -64,5 +63,5 @@ def tabulate_experiment(experiment: JudgedExperiment) -> list[tuple[str, ...]]:
     for judged in ablation.claims:
         intervals = [format_interval(it.judgement.low, it.judgement.high) for it in judged.verdicts]
         source = ablation.source.split(". ")[0]
-        rows.append((experiment.name, source, judged.claim.says, judged.outcome, "\n".join(intervals), *shared))
+        rows.append((experiment, source, judged.claim.says, judged.outcome, "\n".join(intervals), *shared))
     return rows
