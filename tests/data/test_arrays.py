@@ -105,6 +105,15 @@ def test_an_array_that_does_not_fit_is_named_with_its_file(tmp_path: Path, chang
     assert f"data.root={file}" in str(raised.value)
 
 
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_share_for_validation_that_leaves_none_of_a_class_to_train_is_refused(tmp_path: Path, count: int) -> None:
+    images, _ = make(count)
+    file = save(tmp_path, both(train_images=images, train_labels=np.arange(count), test_labels=np.zeros(6, int)))
+    message = rf"{re.escape(file)}: data\.validation=0\.1 takes all training images of the classes \[.*: choose another"
+    with pytest.raises(DataError, match=message):
+        arrays(file)
+
+
 @pytest.mark.parametrize("name", ["train_images", "train_labels", "test_images", "test_labels"])
 def test_a_missing_array_is_named(tmp_path: Path, name: str) -> None:
     content = both()
@@ -113,13 +122,15 @@ def test_a_missing_array_is_named(tmp_path: Path, name: str) -> None:
         arrays(save(tmp_path, content))
 
 
-@pytest.mark.parametrize("kind", ["cut short", "text", "a single array", "pickled"])
+@pytest.mark.parametrize("kind", ["cut short", "text", "empty", "a single array", "pickled"])
 def test_a_file_that_is_no_npz_is_named(tmp_path: Path, kind: str) -> None:
     file = Path(save(tmp_path, both()))
     if kind == "cut short":
         file.write_bytes(file.read_bytes()[:-50])
     elif kind == "text":
         file.write_text("no arrays")
+    elif kind == "empty":
+        file.write_bytes(b"")
     else:
         with file.open("wb") as stream:
             np.save(stream, np.array([None] if kind == "pickled" else [1]), allow_pickle=True)
@@ -137,9 +148,10 @@ def test_a_damaged_array_is_named(tmp_path: Path) -> None:
         arrays(str(file))
 
 
-def test_a_missing_file_and_settings_out_of_range_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"data\.root=.*nowhere\.npz does not exist"):
-        arrays(str(tmp_path / "nowhere.npz"))
+def test_a_missing_file_a_folder_and_settings_out_of_range_are_named(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "nowhere.npz"):
+        with pytest.raises(DataError, match=re.escape(f"data.root={place} does not exist or is no file")):
+            arrays(str(place))
     with pytest.raises(DataError, match=r"data\.channels=middle is none of first, last"):
         arrays(save(tmp_path, both()), channels="middle")
     with pytest.raises(DataError, match=r"data\.validation=1\.0 is no share between 0 and 1"):

@@ -195,6 +195,8 @@ DEEP = encode(np.full((4, 4), 1_000, np.uint16))
         ({**ALL, "test/dog/19.png": NARROW}, "is 4×4, test/dog/19.png is 3×4: set data.size"),
         ({**ALL, "valid/dog/1.png": NARROW}, "has images in test, train, valid: it needs train/ and test/"),
         (make_files("train/"), "has images in train: it needs train/ and test/, and perhaps val/"),
+        ({"photos/1.png": NARROW, "photos/2.png": NARROW}, "all images are in one class, photos: name the folder that"),
+        ({"train/cat/1.png": NARROW, "test/cat/2.png": NARROW}, "all images of train/ are in one class, cat: name the"),
         ({"train/cat/notes.txt": b""}, "holds no images, files that end in .bmp"),
         (
             {"cat/1.png": NARROW, "dog/1.png": NARROW},
@@ -258,10 +260,11 @@ def test_a_cache_that_cannot_be_written_names_the_variable(tmp_path: Path, monke
         read(root)
 
 
-def test_a_damaged_cache_is_named(tmp_path: Path, cache: Path) -> None:
+@pytest.mark.parametrize("kept", [-1, 0])
+def test_a_damaged_cache_is_named(tmp_path: Path, cache: Path, kept: int) -> None:
     root = place(tmp_path / "photos", ALL)
     read(root)
     for file in cache.rglob("*_images.npy"):
-        file.write_bytes(file.read_bytes()[:-1])
+        file.write_bytes(file.read_bytes()[:kept])
     with pytest.raises(DataError, match=r"is damaged .*: remove it"):
         read(root)

@@ -58,7 +58,7 @@ def test_splits_pass_their_own_checks() -> None:
     assert torch.equal(Splits.of(splits).val.inputs, splits.val.inputs)
 
 
-@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.int64])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32, np.int64])
 def test_labels_of_any_integer_type_become_int64(kind: type[np.integer[Any]]) -> None:
     images, labels = arrays()
     pair = (images, labels.astype(kind))
@@ -115,6 +115,24 @@ def test_a_bad_split_is_refused_by_name(name: str, pair: tuple[Any, Any], messag
 def test_splits_of_different_image_shapes_are_refused(name: str) -> None:
     source = replace(Source(arrays(), arrays(), arrays()), **{name: arrays(shape=(1, 2, 3))})
     with pytest.raises(ValueError, match=re.escape("different shapes: [(1, 2, 3), (1, 3, 2)]")):
+        Splits.of(source)
+
+
+@pytest.mark.parametrize("source", [(arrays(), arrays(), arrays()), None])
+def test_a_source_without_named_splits_is_refused(source: Any) -> None:
+    with pytest.raises(ValueError, match=r"^the train split is no pair .* object has no attribute 'train'$"):
+        Splits.of(source)
+
+
+def test_inputs_without_examples_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^the test split is no pair of inputs and targets: len\(\) of"):
+        Splits.of(Source(arrays(), arrays(), (np.uint8(3), np.arange(4))))
+
+
+@pytest.mark.parametrize("name", ["val", "test"])
+def test_classes_beyond_those_of_the_training_split_are_refused(name: str) -> None:
+    source = replace(Source(arrays(), arrays(), arrays()), **{name: (arrays()[0], [0, 5, 2, 1])})
+    with pytest.raises(ValueError, match=f"^{name} targets have the class 5, but the training split has 0 to 2 alone"):
         Splits.of(source)
 
 

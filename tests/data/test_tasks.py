@@ -40,6 +40,13 @@ def test_sequences_of_another_shape_or_type_are_refused(
         Splits.of(source)
 
 
+def test_tokens_of_an_unsigned_type_that_torch_hardly_supports_are_refused() -> None:
+    source = Text()
+    source.train = (TOKENS.to(torch.uint16), NEXT)
+    with pytest.raises(ValueError, match=r"^train tokens are torch\.uint16, .*: convert them to int64$"):
+        Splits.of(source)
+
+
 def test_a_task_that_lacks_a_member_is_refused_with_class_and_file() -> None:
     class Ranking:
         def check(self, inputs: torch.Tensor, targets: torch.Tensor) -> None: ...
@@ -50,7 +57,7 @@ def test_a_task_that_lacks_a_member_is_refused_with_class_and_file() -> None:
         Splits.of(source)
 
 
-def test_tokens_of_any_integer_type_reach_the_network_as_int64() -> None:
+def test_tokens_of_a_small_integer_type_reach_the_network_as_int64() -> None:
     few = Split(TOKENS.to(torch.uint8), NEXT)
     assert torch.equal(fit_preprocessing(Unit(), few, NextToken())(few.inputs), TOKENS)
 

@@ -38,7 +38,7 @@ def arrays(root: str, channels: str = "last", validation: float = 0.1, seed: int
         raise DataError(f"data.validation={validation} is no share between 0 and 1")
     file = Path(root).expanduser()
     if not file.is_file():
-        raise DataError(f"data.root={file} does not exist: name an .npz file")
+        raise DataError(f"data.root={file} does not exist or is no file: name an .npz file")
     return _load(file, channels, validation, seed, stamp([file]))
 
 
@@ -50,16 +50,27 @@ def _load(file: Path, channels: str, validation: float, seed: int, stamps: objec
             require_memory(2 * size, f"the arrays of data.root={file}, and a copy,", "store fewer or smaller images")
             train, test = (_read_split(archive, file, name, channels) for name in ("train", "test"))
             own = _read_split(archive, file, "val", channels) if "val_images" in archive else None
-    except (AttributeError, OSError, TypeError, ValueError, BadZipFile) as error:  # a single array has no `zip`
+    except (AttributeError, EOFError, OSError, TypeError, ValueError, BadZipFile) as error:
+        # A single array has no attribute `zip`, and an empty file raises EOFError.
         raise DataError(f"data.root={file} is no .npz file that can be read: {error}") from error
     if own is None:
         order = torch.randperm(len(train.targets), generator=generator(seed, "arrays"))
         count = max(1, round(validation * len(order)))
         own, train = (Split(*(part[chosen] for part in train)) for chosen in (order[:count], order[count:]))
+        if taken := _list_unknown(own, train):
+            raise DataError(
+                f"data.root={file}: data.validation={validation} takes all training images of the classes {taken}:"
+                " choose another data.seed, or store val_images and val_labels"
+            )
     for name, split in (("val", own), ("test", test)):
-        if unknown := sorted({*split.targets.tolist()} - {*train.targets.tolist()}):
+        if unknown := _list_unknown(split, train):
             raise DataError(f"data.root={file}: {name}_labels has classes that train_labels has not: {unknown}")
     return Splits(train, own, test)
+
+
+def _list_unknown(split: Split, train: Split) -> list[int]:
+    """Return the classes of a split that the training split lacks."""
+    return sorted({*split.targets.tolist()} - {*train.targets.tolist()})
 
 
 def _read_split(archive: Any, file: Path, name: str, channels: str) -> Split:

@@ -54,7 +54,8 @@ def find_classes(root: Path, names: Sequence[str]) -> dict[str, Classes]:
     whose name starts with a dot, or that macOS adds to a zip.
 
     Raises:
-        DataError: an image lies in no folder of a class, a class is empty, or the splits differ in their classes.
+        DataError: an image lies in no folder of a class, a class is empty, there is only one, or the splits differ in
+            their classes.
     """
     names = sorted(name for name in names if not any(map(_is_hidden, name.split("/"))))
     images = [name for name in names if name.lower().endswith(ENDINGS)]
@@ -131,6 +132,12 @@ def _group(root: Path, prefix: str, images: Sequence[str], folders: Sequence[str
     for name, files in classes.items():
         if not files:
             raise DataError(f"data.root={root}: the class {prefix}{name} has no images: add some, or remove its folder")
+    if len(classes) == 1:
+        where = f" of {prefix}" if prefix else ""
+        raise DataError(
+            f"data.root={root}: all images{where} are in one class, {', '.join(classes)}: name the folder that holds a"
+            " folder for each class"
+        )
     return dict(sorted(classes.items()))
 
 

@@ -128,7 +128,7 @@ def _open_or_decode(
     try:
         train, val, test_split = (_map(directory, split) for split in SPLITS)
         return Splits(train, val, test_split)
-    except (OSError, ValueError) as error:
+    except (EOFError, OSError, ValueError) as error:
         raise DataError(f"{directory} is damaged ({error}): remove it, so that images are decoded again") from error
 
 

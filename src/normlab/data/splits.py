@@ -45,17 +45,23 @@ class Splits:
         """Validate the result of a data source and convert it to tensors.
 
         Raises:
-            ValueError: the task lacks a member, inputs or targets are not those of the task, a split is empty, or the
-                splits differ in the shape of an input.
+            ValueError: a split is missing or empty, the task lacks a member, inputs or targets are not those of the
+                task, the splits differ in the shape of an input, or the training split lacks the last classes.
         """
         task = getattr(source, "task", CLASSIFICATION)
         require_contract(task, Task, "the data source has no task")
-        train, val, test = (_check_split(name, getattr(source, name), task) for name in ("train", "val", "test"))
-        splits = cls(train, val, test, task, getattr(source, "score_every", 1))
-        shapes = {split.inputs.shape[1:] for split in (splits.train, splits.val, splits.test)}
+        train, val, test = (_check_split(name, source, task) for name in ("train", "val", "test"))
+        shapes = {split.inputs.shape[1:] for split in (train, val, test)}
         if len(shapes) > 1:
             raise ValueError(f"the splits have inputs of different shapes: {sorted(map(tuple, shapes))}")
-        return splits
+        last = task.count_classes(*train) - 1
+        for name, split in (("val", val), ("test", test)):
+            if (largest := int(split.targets.max())) > last:
+                raise ValueError(
+                    f"{name} targets have the class {largest}, but the training split has 0 to {last} alone: remove"
+                    " these examples, or add some of the class to the training split"
+                )
+        return cls(train, val, test, task, getattr(source, "score_every", 1))
 
     def to(self, device: torch.device) -> "Splits":
         """Move all examples to a device. Raises DataError if they are larger than the free memory of a GPU."""
@@ -80,17 +86,19 @@ def _move(tensor: Tensor, device: torch.device) -> Tensor:
     return shared.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
 
-def _check_split(name: str, pair: Any, task: Task) -> Split:
+def _check_split(name: str, source: Any, task: Task) -> Split:
     try:
-        inputs, targets = (torch.as_tensor(part) for part in pair)
-    except (TypeError, ValueError, RuntimeError) as error:
+        inputs, targets = (torch.as_tensor(part) for part in getattr(source, name))
+        count = len(inputs)
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"the {name} split is no pair of inputs and targets: {error}") from error
-    if len(inputs) == 0:
+    if count == 0:
         raise ValueError(f"the {name} split is empty")
     try:
         task.check(inputs, targets)
     except ValueError as error:
         raise ValueError(f"{name} {error}") from error
-    if targets.is_floating_point() or targets.min() < 0:
-        raise ValueError(f"{name} targets must be class numbers 0, 1, …, got {targets.dtype} from {targets.min()}")
-    return Split(inputs, targets.to(torch.int64))
+    classes = targets.to(torch.int64)  # of which torch computes the minimum, unlike that of uint16
+    if targets.is_floating_point() or classes.min() < 0:
+        raise ValueError(f"{name} targets must be class numbers 0, 1, …, got {targets.dtype} from {classes.min()}")
+    return Split(inputs, classes)

@@ -99,6 +99,8 @@ class NextToken(_Classes):
                 "tokens and next tokens must be integers of one shape (N, T), got"
                 f" {inputs.dtype} of shape {tuple(inputs.shape)} and {targets.dtype} of shape {tuple(targets.shape)}"
             )
+        if inputs.dtype in (torch.uint16, torch.uint32, torch.uint64):
+            raise ValueError(f"tokens are {inputs.dtype}, which torch hardly computes with: convert them to int64")
 
     def describe(self, inputs: Tensor, targets: Tensor) -> dict[str, Any]:
         return {"vocabulary_size": self.count_classes(inputs, targets), "context": inputs.shape[1]}

@@ -18,6 +18,10 @@ class ConvNet(nn.Module):
         kernel_sizes: side length of each kernel.
         activation: a name in `normlab.models.layers.ACTIVATIONS`.
         normalization_place: of each normalizer, "before" or "after" the activation.
+
+    Raises:
+        ValueError: channels and kernel_sizes differ in length or hold a number less than 1, poolings leave nothing of
+            an image, or there is no such activation or place.
     """
 
     def __init__(

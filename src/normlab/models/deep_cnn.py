@@ -24,6 +24,9 @@ class DeepCNN(nn.Module):
         dense: width of the first dense layer.
         activation: a name in `normlab.models.layers.ACTIVATIONS`.
         normalization_place: of each normalizer, "before" or "after" the activation.
+
+    Raises:
+        ValueError: depth, width or dense is less than 1, or there is no such activation or place.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ class GlorotUniform:
 
 
 class Normal:
-    """N(0, std²)."""
+    """N(0, std²). Raises ValueError unless std is positive and finite."""
 
     def __init__(self, std: float = 0.05) -> None:
         self.std = _check_std(std)
@@ -30,7 +30,7 @@ class Normal:
 
 
 class TruncatedNormal:
-    """N(0, std²) cut at two standard deviations, as `tf.truncated_normal`."""
+    """N(0, std²) cut at two standard deviations, as `tf.truncated_normal`. Raises ValueError as `Normal` does."""
 
     def __init__(self, std: float = 0.05) -> None:
         self.std = _check_std(std)

@@ -18,6 +18,9 @@ class MLP(nn.Module):
         hidden: width of each hidden layer; [] makes the network linear.
         activation: a name in `normlab.models.layers.ACTIVATIONS`.
         normalization_place: of each normalizer, "before" or "after" the activation.
+
+    Raises:
+        ValueError: a width is less than 1, or there is no such activation or place.
     """
 
     def __init__(
