@@ -4,6 +4,7 @@ import pytest
 
 import normlab
 from normlab.errors import ConfigurationError
+from normlab.training.build import build
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,13 @@ from normlab.errors import ConfigurationError
 def test_a_key_that_nothing_reads_is_refused_with_those_that_are_read(override: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         normlab.compose(override)
+
+
+def test_a_module_that_is_not_found_is_named_once_with_the_way_to_get_it(caplog: pytest.LogCaptureFixture) -> None:
+    message = "No module named 'mine': install it, or add its folder to PYTHONPATH"
+    with pytest.raises(ConfigurationError, match=f"normalizer._target_=mine.Layer cannot be imported: {message}"):
+        build(normlab.compose("data=digits", "normalizer._target_=mine.Layer").settings)
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("override", ["optimizer.lr=nan", "optimizer.lr=inf", "+model.slopes=[1,nan]"])

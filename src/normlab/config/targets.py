@@ -1,6 +1,7 @@
 """The `_target_` of a config group: imported, its settings checked against its parameters, then called or bound."""
 
 import inspect
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, get_args, get_origin
@@ -40,6 +41,8 @@ def bind(settings: Mapping[str, Any], group: str) -> "partial[Any]":
 EXTRAS = {"timm": "networks", "torchvision": "networks"}
 """Package that a target may be in → extra that installs it."""
 
+logging.getLogger(get_object.__module__).setLevel(logging.CRITICAL)  # it logs what ConfigurationError says again
+
 _OF_HYDRA = ("_target_", "_args_", "_partial_", "_convert_", "_recursive_")
 """Keys that tell Hydra's `instantiate` how to call a target."""
 
@@ -66,8 +69,12 @@ def _import_target(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
         target: Callable[..., Any] = get_object(node["_target_"])
     except Exception as error:
         cause = error.__cause__ or error
-        extra = EXTRAS.get(getattr(cause, "name", None) or "")
-        remedy = f": pip install 'normlab[{extra}]'" if extra else ""
+        missing = getattr(cause, "name", None) or ""
+        remedy = ""
+        if missing in EXTRAS:
+            remedy = f": pip install 'normlab[{EXTRAS[missing]}]'"
+        elif missing and missing == node["_target_"].partition(".")[0]:
+            remedy = ": install it, or add its folder to PYTHONPATH"
         raise ConfigurationError(f"{group}._target_={node['_target_']} cannot be imported: {cause}{remedy}") from error
     return target
 
