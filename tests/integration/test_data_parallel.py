@@ -1,6 +1,5 @@
 """Runs of several processes from the command line: killed, stopped, started from outside, and in a sweep."""
 
-import logging
 import os
 import signal
 import socket
@@ -19,7 +18,7 @@ from normlab.runs.record import Record
 from normlab.training.run import RunFailedError, train
 
 from .conftest import Command, processes_in, record_of, wait_for
-from .test_resume import started
+from .test_resume import HOLD, HOLDS, start_and_hold
 
 Runs = Callable[[str], list[Path]]
 
@@ -31,6 +30,8 @@ RUN = (
     "observe.val.first=10",
     "observe.val.every=10",
 )
+HELD = (*RUN, HOLD)
+"""The same run, which can be held after a step: nothing depends on how fast the machine is."""
 pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc"),
@@ -50,19 +51,24 @@ def asked_for_again(place: Path) -> Record:
     return train(compose(*RUN, f"output_root={place / 'outputs'}"))
 
 
-def is_training(runs: Runs) -> bool:
-    return any((run / "checkpoints" / "last.ckpt").exists() for run in runs("single"))
-
-
 def follower_of(starter: int, place: Path) -> int:
     """Return the process that was started by the first one of a run: it alone leads a session of its own."""
     return max(pid for pid in processes_in(place) if pid != starter and os.getsid(pid) == pid)
 
 
-def assert_ends_as_undisturbed(place: Path, undisturbed: bytes) -> None:
-    assert asked_for_again(place).status == "finished"
-    (directory,) = place.glob("outputs/single/runs/*")
-    assert (directory / "metrics.csv").read_bytes() == undisturbed
+def assert_resumes_to_the_end(normlab: Command, place: Path, step: int, undisturbed: bytes) -> None:
+    (place / "go").touch()
+    finished = normlab(*HELD)
+    assert finished.returncode == 0, finished.stderr
+    assert f"resumes after step {step}" in finished.stdout
+    (run,) = place.glob("outputs/single/runs/*")
+    assert record_of(run)["status"] == "finished"
+    assert (run / "metrics.csv").read_bytes() == undisturbed
+
+
+@pytest.fixture(autouse=True)
+def holds(tmp_path: Path) -> None:
+    (tmp_path / "holds.py").write_text(HOLDS)
 
 
 @pytest.fixture(autouse=True)
@@ -74,45 +80,47 @@ def _none_left_by_a_test_that_failed(tmp_path: Path) -> Iterator[None]:
 
 
 def test_a_run_whose_first_process_is_killed_leaves_none_behind_and_goes_on_to_the_same_bytes(
-    runs: Runs, tmp_path: Path, undisturbed: bytes, caplog: pytest.LogCaptureFixture
+    normlab: Command, runs: Runs, tmp_path: Path, undisturbed: bytes
 ) -> None:
-    process = started(tmp_path, *RUN)
-    wait_for(lambda: is_training(runs))
+    process = start_and_hold(tmp_path, 50, *HELD)
     process.kill()
     process.wait()
     wait_for(lambda: not processes_in(tmp_path))
-    assert record_of(*runs("single"))["status"] == "running"
-    caplog.set_level(logging.INFO)
-    assert_ends_as_undisturbed(tmp_path, undisturbed)
-    assert "resumes after step" in caplog.text
+    (run,) = runs("single")
+    assert record_of(run)["status"] == "running"
+    assert_resumes_to_the_end(normlab, tmp_path, 45, undisturbed)  # held before the checkpoint after step 50
 
 
 def test_a_run_another_process_of_which_is_killed_fails_at_once_by_its_name_and_goes_on_to_the_same_bytes(
-    runs: Runs, tmp_path: Path, undisturbed: bytes
+    normlab: Command, runs: Runs, tmp_path: Path, undisturbed: bytes
 ) -> None:
-    process = started(tmp_path, *RUN)
-    wait_for(lambda: is_training(runs))
+    process = start_and_hold(tmp_path, 50, *HELD)
     follower = follower_of(process.pid, tmp_path)
     os.kill(follower, signal.SIGKILL)
+    (tmp_path / "go").touch()
     told, _ = process.communicate(timeout=300)
     assert process.returncode == 1
     assert f"process 1 of 2, {follower} ended by signal SIGKILL" in told
-    assert record_of(*runs("single"))["status"] == "failed"
+    (run,) = runs("single")
+    assert record_of(run)["status"] == "failed"
     assert not processes_in(tmp_path)
-    assert_ends_as_undisturbed(tmp_path, undisturbed)
+    assert_resumes_to_the_end(normlab, tmp_path, 50, undisturbed)
 
 
-def test_a_signal_ends_all_processes_after_the_same_update(runs: Runs, tmp_path: Path, undisturbed: bytes) -> None:
-    process = started(tmp_path, *RUN)
-    wait_for(lambda: is_training(runs))
+def test_a_signal_ends_all_processes_after_the_same_update(
+    normlab: Command, runs: Runs, tmp_path: Path, undisturbed: bytes
+) -> None:
+    process = start_and_hold(tmp_path, 50, *HELD)
     process.send_signal(signal.SIGINT)
+    (tmp_path / "go").touch()
     told, _ = process.communicate(timeout=300)
     assert process.returncode == 130, told
     assert "interrupted; run the same command again to resume from its checkpoint" in told
     assert "Traceback" not in told
     wait_for(lambda: not processes_in(tmp_path))
-    assert record_of(*runs("single"))["status"] == "interrupted"
-    assert_ends_as_undisturbed(tmp_path, undisturbed)
+    (run,) = runs("single")
+    assert record_of(run)["status"] == "interrupted"
+    assert_resumes_to_the_end(normlab, tmp_path, 51, undisturbed)
 
 
 def launched(tmp_path: Path, *arguments: str) -> "list[subprocess.Popen[str]]":
@@ -150,7 +158,7 @@ def test_processes_that_a_launcher_started_make_the_run_together_and_only_the_fi
     assert "test/accuracy" in first[1]
     assert second[1].splitlines() == [f"{runs('single')[0].name}: process 1 of 2"]
     assert len(list(runs("single")[0].glob("events*"))) == 1
-    assert_ends_as_undisturbed(tmp_path, undisturbed)
+    assert (runs("single")[0] / "metrics.csv").read_bytes() == undisturbed
 
     again = ended(launched(tmp_path, *RUN))
     assert [status for status, _, _ in again] == [0, 0]
