@@ -11,7 +11,7 @@ from normlab.report.tables import build_table, cross_tabulate, describe_conditio
 MAX_LINES = 40
 """Lines that fit a page."""
 MAX_COLUMNS = 8
-LEFT_OUT = ("success rate", "steps to threshold", "better in", "95 % interval")
+LEFT_OUT = ("threshold", "success rate", "steps to threshold", "better in", "95 % interval")
 """Columns for which a page is too narrow, the last if there are several factors."""
 SPECIAL = str.maketrans(
     {
@@ -50,7 +50,7 @@ def write_latex(ablation: Ablation) -> str:
         caption += f" {describe_conditions(ablation.results.details)}"
         tables.append(_render_table(ablation, *grid, caption, f"{ablation.metric} two-way"))
     variants = ablation.select_variants(MAX_LINES)
-    left_out = LEFT_OUT[: 3 + (len(ablation.factors) > 1)]
+    left_out = LEFT_OUT if len(ablation.factors) > 1 else LEFT_OUT[:-1]
     for metric in ablation.metrics:
         table = build_table(ablation, metric, variants)
         columns = [column for column in table.columns if column.heading not in left_out]

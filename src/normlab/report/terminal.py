@@ -25,8 +25,8 @@ MAX_NOTES = 5
 MAX_VARIANTS = 4
 """Variants of a claim up to which each has a line."""
 DROPPED = (
-    *("steps to threshold", "success rate", "95 % interval", "better in", "published", "its interval", "difference"),
-    "n",
+    *("steps to threshold", "threshold", "success rate", "95 % interval", "better in", "published", "its interval"),
+    *("difference", "n"),
 )
 """Columns that are left out, in this order, if the terminal is too narrow."""
 WIDTH = 100

@@ -60,11 +60,12 @@ def _draw(ablation: Ablation, selection: Selection, metric: str, rows: pd.DataFr
     handles = {selection.names[curve.variant.name]: drawing.create_handle(curve.style) for curve in curves}
     if any(len(curve.published) for curve in curves):
         handles["published"] = drawing.create_marker("o")
-    if any(curve.diverged for curve in curves):
+    has_diverged = any(curve.diverged for curve in curves)
+    if has_diverged:
         handles["diverged"] = drawing.create_marker("x")
     drawing.add_legend(canvas, handles, selection.factors)
     caption = drawing.describe_means([len(curve.settled or curve.diverged) for curve in curves])
-    caption += " Thin lines: single runs. Means leave out diverged runs if there are others."
+    caption += " Thin lines: single runs." + " Means leave out diverged runs if there are others." * has_diverged
     return drawing.Drawing(canvas, f"curves_{metric}", f"{metric} during training", caption, numbers)
 
 
