@@ -1,5 +1,6 @@
 """What is told of normalizers agrees with what a plain pass through the layers below shows, and moves nothing."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -60,6 +61,14 @@ def test_fresh_averages_are_off_by_the_formula(images: Tensor) -> None:
     ratio = ((1 + 1e-5) / variance).log().mean().exp().item()
     assert found["normalizer/hidden.0/mean_offset"] == pytest.approx(offset, rel=1e-4)
     assert found["normalizer/hidden.0/variance_ratio"] == pytest.approx(ratio, rel=1e-4)
+
+
+def test_a_network_in_double_or_half_precision_has_the_statistics_of_one_in_single_precision(images: Tensor) -> None:
+    network = perceptron()
+    expected = measure_normalizers(network, images)
+    for dtype, tolerance in ((torch.float64, 1e-4), (torch.bfloat16, 0.05)):
+        found = measure_normalizers(copy.deepcopy(network).to(dtype), images.to(dtype))
+        assert found == pytest.approx(expected, rel=tolerance, abs=tolerance)
 
 
 def test_looking_changes_neither_the_network_nor_the_random_stream(images: Tensor) -> None:

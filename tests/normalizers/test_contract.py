@@ -82,6 +82,14 @@ def test_in_inference_an_example_does_not_depend_on_the_others_and_nothing_is_av
 
 @every_choice
 @every_shape
+def test_an_empty_batch_has_an_empty_output_in_inference(choice: str, shape: tuple[int, ...]) -> None:
+    layer = build_or_skip(choice, shape).eval()
+    (inputs,) = batches((0, *shape[1:]), 1)
+    assert layer(inputs).shape == inputs.shape
+
+
+@every_choice
+@every_shape
 def test_the_state_is_all_that_a_copy_needs_to_go_on_with_the_same_bits(choice: str, shape: tuple[int, ...]) -> None:
     layer, other = build_or_skip(choice, shape), normlab.normalizer(choice, FEATURES)
     first, *rest = batches(shape)

@@ -24,6 +24,7 @@ def test_scale_and_shift_start_as_set_and_are_left_out_if_off(case: Case) -> Non
 REFUSED = [
     ("instance", (4, 6), {}, "(4, 6) are over 1 value, too few to normalize with: use normalizer=layer"),
     ("instance", (4, 6, 1, 1), {}, "over 1 value"),
+    ("instance", (4, 6, 0), {}, "over 0 values"),
     ("instance", (4, 6, 2), {}, "over 2 values"),
     ("group", (4, 6), {}, "over 2 values, too few to normalize with: set normalizer.groups to 1 or 2"),
     ("group", (4, 12, 1, 1), {}, "set normalizer.groups to 1, 2, 3 or 4"),

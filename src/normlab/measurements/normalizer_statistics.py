@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from normlab.data.tasks import Metric
 from normlab.measurements.contract import State
 from normlab.models.layers import list_places
+from normlab.normalizers.affine import widen
 
 SAMPLE = 1_000
 """Training examples measured, as a sample of the population."""
@@ -76,7 +77,8 @@ def copy_for_training(network: nn.Module) -> Iterator[nn.Module]:
 
 
 def _measure_inputs(name: str, normalizer: nn.Module, inputs: Tensor) -> dict[str, float]:
-    quantiles = torch.quantile(_sample_evenly(inputs), torch.tensor([0.15, 0.5, 0.85], device=inputs.device))
+    inputs = widen(inputs)  # `torch.quantile` does not take half precision
+    quantiles = torch.quantile(_sample_evenly(inputs), inputs.new_tensor([0.15, 0.5, 0.85]))
     values = {f"{name}/input_p{percent}": float(value) for percent, value in zip((15, 50, 85), quantiles, strict=True)}
     variance, mean = torch.var_mean(inputs, dim=[0, *range(2, inputs.ndim)], correction=0)
     eps = float(getattr(normalizer, "eps", 1e-5))

@@ -66,6 +66,11 @@ def broadcast(values: Tensor, inputs: Tensor) -> Tensor:
     return values if inputs.ndim == 2 else values.view(-1, *[1] * (inputs.ndim - 2))
 
 
+def merge_positions(inputs: Tensor) -> Tensor:
+    """Reshape inputs (N, C, …) to (N, C, positions), of which (N, C) has one; N may be 0."""
+    return inputs.reshape(*inputs.shape[:2], inputs.shape[2:].numel())
+
+
 def widen(inputs: Tensor) -> Tensor:
     """Convert half precision to float32; return inputs of other types as they are."""
     return inputs.to(torch.promote_types(inputs.dtype, torch.float32))

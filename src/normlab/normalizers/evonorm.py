@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from normlab.normalizers.affine import AffineNormalizer, check_eps, widen
+from normlab.normalizers.affine import AffineNormalizer, check_eps, merge_positions, widen
 from normlab.normalizers.groups import check_groups, resolve_groups, restore_shape
 
 
@@ -48,8 +48,8 @@ class EvoNormS0(AffineNormalizer):
         """Normalize inputs (N, C), (N, C, L) or (N, C, H, W) and apply the activation; the output has their shape."""
         self.check_shape(inputs)
         check_groups(inputs, self.groups)
-        x = widen(inputs).reshape(*inputs.shape[:2], -1).contiguous()
-        grouped = x.reshape(len(x), self.groups, -1)
+        x = merge_positions(widen(inputs)).contiguous()
+        grouped = x.reshape(len(x), self.groups, x.shape[1:].numel() // self.groups)
         variance = (grouped - grouped.mean(-1, keepdim=True)).square().mean(-1)  # torch.var is slower
         factor = torch.rsqrt(variance + self.eps).repeat_interleave(self.num_features // self.groups, dim=1)
         if self.weight is not None:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from normlab.normalizers.affine import broadcast
+from normlab.normalizers.affine import broadcast, merge_positions
 from normlab.normalizers.batch_statistics import BatchStatisticsNormalizer, compute_moments, make_unbiased
 
 
@@ -52,7 +52,6 @@ class EvoNormB0(BatchStatisticsNormalizer):
 
     def _normalize(self, inputs: Tensor, variance: Tensor) -> Tensor:
         of_batch = (broadcast(variance, inputs) + self.eps).sqrt()
-        positions = inputs.reshape(*inputs.shape[:2], -1)
-        of_example = (positions.var(dim=2, correction=0) + self.eps).sqrt()
+        of_example = (merge_positions(inputs).var(dim=2, correction=0) + self.eps).sqrt()
         of_example = of_example.view(*inputs.shape[:2], *[1] * (inputs.ndim - 2))
         return self.scale_and_shift(inputs / torch.maximum(of_batch, broadcast(self.v, inputs) * inputs + of_example))

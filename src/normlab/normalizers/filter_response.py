@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from normlab.normalizers.affine import AffineNormalizer, check_eps, widen
+from normlab.normalizers.affine import AffineNormalizer, check_eps, merge_positions, widen
 from normlab.normalizers.groups import check_values
 
 INITIAL_LEARNED_EPS = 1e-4
@@ -51,7 +51,7 @@ class FilterResponseNorm(AffineNormalizer):
         self.check_shape(inputs)
         if self.learned_eps is None:
             check_values(inputs, inputs.shape[2:].numel(), least=2, remedy="set normalizer.learnable_eps to true")
-        x = widen(inputs).reshape(*inputs.shape[:2], -1)
+        x = merge_positions(widen(inputs))
         eps = self.eps if self.learned_eps is None else self.eps + self.learned_eps.abs()
         factor = torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)
         if self.weight is not None:

@@ -42,7 +42,7 @@ def check_values(inputs: Tensor, values: int, least: int, remedy: str) -> None:
     """
     if values < least:
         raise ValueError(
-            f"statistics of an input of shape {tuple(inputs.shape)} are over {values} value{'s' * (values > 1)},"
+            f"statistics of an input of shape {tuple(inputs.shape)} are over {values} value{'s' * (values != 1)},"
             f" too few to normalize with: {remedy}"
         )
 

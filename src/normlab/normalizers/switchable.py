@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from normlab.normalizers.affine import merge_positions
 from normlab.normalizers.batch_statistics import BatchStatisticsNormalizer, compute_moments
 
 
@@ -52,7 +53,7 @@ class SwitchableNorm(BatchStatisticsNormalizer):
         return self._normalize(inputs, self.running_mean, self.running_var)
 
     def _normalize(self, inputs: Tensor, batch_mean: Tensor, batch_variance: Tensor) -> Tensor:
-        x = inputs.reshape(*inputs.shape[:2], -1)
+        x = merge_positions(inputs)
         means, variances = [batch_mean[:, None]], [batch_variance[:, None]]
         for over in ((1, 2), (2,)) if x.shape[2] > 1 else ((1, 2),):  # of layer and instance
             variance, mean = torch.var_mean(x, dim=over, correction=0, keepdim=True)
