@@ -1,4 +1,4 @@
-"""Scores in inference_mode mode: exact, whatever the batches, and without a trace on the network."""
+"""Scores in inference mode: exact, whatever the batches, and without a trace on the network."""
 
 import numpy as np
 import pytest
@@ -91,7 +91,7 @@ def test_a_score_does_not_depend_on_the_size_of_the_batches(
     assert in_batches["accuracy"] == at_once["accuracy"]
 
 
-def test_a_score_equals_loss_and_accuracy_of_one_pass_in_inference_mode_mode(network: ConvNet, split: Split) -> None:
+def test_a_score_equals_loss_and_accuracy_of_one_pass_in_inference_mode(network: ConvNet, split: Split) -> None:
     scored = score(network, softmax_cross_entropy, TASK, iterate_split(split, in_double_precision, 4))
 
     with torch.no_grad():
@@ -164,7 +164,7 @@ def test_a_pass_is_as_large_as_the_constant_says() -> None:
     assert [len(labels) for _, labels in iterate_split(split, TASK.prepare)] == [BATCH_SIZE, 1]
 
 
-def test_a_module_that_was_frozen_in_inference_mode_mode_stays_so() -> None:
+def test_a_module_that_was_frozen_in_inference_mode_stays_so() -> None:
     network = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
     network[1].eval()
     with inference_mode(network):
