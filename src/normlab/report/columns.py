@@ -112,7 +112,7 @@ COLUMNS = (
         ("published", "verdict"),
         lambda published, verdict: f"{format_number(published)}, {verdict}",
     ),
-    Column("threshold", "Threshold: report.threshold of the metric.", ("threshold",), format_number),
+    Column("threshold", "Threshold: value of report.threshold.", ("threshold",), format_number),
     Column(
         "success rate",
         "Success rate: finished and diverged runs that end at or beyond the threshold, with Wilson's 95 % interval.",

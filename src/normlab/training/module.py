@@ -102,7 +102,7 @@ class TrainingModule(pl.LightningModule):
     def step(self, step: int) -> Tensor:
         """Make a step, counted from 0; return its loss before the update."""
         if self.parallel is not None:
-            self.parallel.seed_step(step, self.device)
+            self.parallel.set_generators(step, self.device)
         self.rates.set(step)
         loss = self._step(self.batches.indices(step, self.parallel.shard if self.parallel else None))
         self.steps_done += 1

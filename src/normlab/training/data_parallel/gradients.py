@@ -17,7 +17,7 @@ class DataParallel:
         self.stop_agreed = False
         """Whether any process was asked to stop by the latest step; all know it at the same one."""
 
-    def seed_step(self, step: int, device: torch.device) -> None:
+    def set_generators(self, step: int, device: torch.device) -> None:
         """Set torch's global generators, in all processes but the first, to a state that depends on nothing before.
 
         So modules that draw see other numbers in each process, and a checkpoint needs the state of process 0 alone.
